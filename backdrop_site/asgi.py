@@ -1,0 +1,9 @@
+"""The web process: Django for HTTP, channels for WebSockets."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backdrop_site.settings")
+
+application = get_asgi_application()

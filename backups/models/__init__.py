@@ -1,0 +1,10 @@
+"""What is backed up, where to and how, and what came of it."""
+
+from backups.models.backups import Backup
+from backups.models.databases import Database
+from backups.models.destinations import Destination
+from backups.models.plans import Plan
+from backups.models.proofs import Proof
+from backups.models.restores import Restore
+
+__all__ = ["Backup", "Database", "Destination", "Plan", "Proof", "Restore"]

@@ -1,0 +1,45 @@
+"""What can go wrong in the pipeline; each error carries its remedy and whether to try again."""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Something between source and storage failed.
+
+    `sentence` names what and where, `remedy` what to do; neither holds a secret. `permanent`
+    means that trying again can't help.
+    """
+
+    permanent = False
+
+    def __init__(self, sentence: str, *, remedy: str = "", permanent: bool | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+        if permanent is not None:
+            self.permanent = permanent
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}".strip()
+
+
+class SourceError(PipelineError):
+    """The database could not be read: unreachable, refused, died in the middle, dump cut short."""
+
+
+class StorageError(PipelineError):
+    """The destination could not be written or read: unreachable, refused, full."""
+
+
+class CorruptError(PipelineError):
+    """What was read back is not what was stored (checksum, end marker, size)."""
+
+    permanent = True
+
+
+class RestoreError(PipelineError):
+    """The database server did not take the restored data."""
+
+
+class StalledError(PipelineError):
+    """No byte moved for longer than the plan allows."""

@@ -1,0 +1,8 @@
+"""What long work is doing."""
+
+from tasks.models.attempts import Attempt
+from tasks.models.events import Event
+from tasks.models.tasks import Task
+from tasks.models.workers import Worker
+
+__all__ = ["Attempt", "Event", "Task", "Worker"]

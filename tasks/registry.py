@@ -1,0 +1,86 @@
+"""The jobs that tasks can run, by name. Apps register theirs from `jobs.py`, loaded at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from tasks.models import Task
+
+
+class Context(Protocol):
+    """What a running attempt may do. Everything goes to its minder, which owns the row."""
+
+    task_id: str
+    attempt: int
+    args: Mapping[str, Any]
+
+    def progress(self, done: int, total: int | None = None, *, unit: str = "bytes") -> None:
+        """Say how far the work is. Cheap: call it per block, it is thinned to a few a second."""
+
+    def message(self, text: str) -> None:
+        """Replace the one line that says what is going on now."""
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """Append a line to the task's history."""
+
+    def opened(self, kind: str, **ids: str) -> None:
+        """Record something opened outside (a multipart upload) before it is used.
+
+        Returns once the minder has stored it, so that a killed attempt can be undone.
+        """
+
+    def closed(self, kind: str, **ids: str) -> None:
+        """Forget what `opened` recorded: it was completed or undone."""
+
+    def confirm(self) -> None:
+        """Ask the row whether this attempt still owns the task; raises FencedError if not."""
+
+
+Run = Callable[[Context], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A kind of work. `run` runs in a child process; the callbacks run in its minder or reaper."""
+
+    name: str
+    run: Run
+    title: str
+    undo: Callable[[Mapping[str, str]], None] | None = None
+    """Undo one thing recorded by `Context.opened`; must be idempotent."""
+    ended: Callable[[Task], None] | None = None
+    """Called after the task reached an ended state, by whoever moved it; must be idempotent."""
+    max_attempts: int = 3
+    backoff: tuple[float, ...] = (1.0, 2.0, 4.0)
+    """Seconds before the second, third, … try; the last repeats; jitter is added."""
+    deadline_seconds: int | None = None
+    stall_seconds: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """JSON schema of what a caller may pass."""
+
+
+_jobs: dict[str, Job] = {}
+
+
+def register(job: Job) -> Job:
+    """Add a job; a name taken by another job is a mistake told at start."""
+    if _jobs.get(job.name, job) != job:
+        raise ValueError(f"The job name {job.name!r} is taken twice.")
+    _jobs[job.name] = job
+    return job
+
+
+def get(name: str) -> Job:
+    """The job of that name; KeyError with the known names where there is none."""
+    try:
+        return _jobs[name]
+    except KeyError:
+        known = ", ".join(sorted(_jobs)) or "none"
+        raise KeyError(f"No job is called {name!r}; known jobs: {known}.") from None
+
+
+def names() -> list[str]:
+    return sorted(_jobs)
