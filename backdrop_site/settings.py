@@ -58,7 +58,7 @@ ENCRYPTION_KEY = _secret["ENCRYPTION_KEY"]
 
 # Web --------------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 ROOT_URLCONF = "backdrop_site.urls"
 ASGI_APPLICATION = "backdrop_site.asgi.application"
 AUTH_USER_MODEL = "accounts.User"
@@ -212,7 +212,8 @@ Q_CLUSTER = {
     "broker_class": "tasks.broker.TokenBroker",
     # One waiting token at most: a woken worker claims the best due row itself.
     "queue_limit": 1,
-    "timeout": None,
+    # As good as none (24 days): deadlines are our own, but django-q2 warns where there is none.
+    "timeout": 2_147_482,
     "retry": 2_147_483,
     "max_attempts": 1,
     "ack_failures": True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -47,6 +47,8 @@ class Membership(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     role = models.CharField(max_length=10, choices=Role, default=Role.VIEWER)
 
+    team_path: ClassVar[str] = "team"
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["user", "team"], name="accounts_membership_once"),
@@ -57,7 +59,12 @@ class Membership(models.Model):
 
 
 class Teamwork(models.Model):
-    """Base of every row a team owns; `accounts.policy` reads the team from it."""
+    """Base of every row a team owns; `accounts.policy` reads the team from it.
+
+    A row that belongs to such a row is no Teamwork itself: it says `team_path = "task__team"`.
+    """
+
+    team_path: ClassVar[str] = "team"
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+")
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Lower
 class User(AbstractUser):
     """A person, or a system user such as the scheduler; belongs to teams through Membership."""
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined, misc]
+    class Meta(AbstractUser.Meta):
         constraints = [
             # An e-mail address logs in too, so it must name one account; many may have none.
             models.UniqueConstraint(

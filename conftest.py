@@ -1,0 +1,102 @@
+"""What every test may ask for. Each room has a part of its own here; only add to yours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from rest_framework.test import APIClient
+
+    from accounts.models import Role, Team, User
+
+# accounts: who is asking --------------------------------------------------------------------------
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def password() -> str:
+    """What every user of the fixtures logs in with."""
+    return PASSWORD
+
+
+@pytest.fixture
+def team(db) -> Team:
+    from accounts.models import Team
+
+    return Team.objects.create(name="Home")
+
+
+@pytest.fixture
+def new_user(db) -> Callable[..., User]:
+    """new_user("ada", team, Role.VIEWER): a user, in that team if one is given."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    from accounts.models import Membership, User
+
+    # One round only: a real hash that any process can check, without its price in every test.
+    hashed = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+
+    def make(username: str, team: Team | None = None, role: Role | None = None, **more) -> User:
+        more.setdefault("email", f"{username}@example.org")
+        user = User.objects.create(username=username, password=hashed, **more)
+        if team is not None:
+            Membership.objects.create(user=user, team=team, role=role)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def owner(team, new_user) -> User:
+    """An admin of `team`; no superuser."""
+    from accounts.models import Role
+
+    return new_user("owner", team, Role.ADMIN)
+
+
+@pytest.fixture
+def mate(team, new_user) -> User:
+    """An operator of `team`."""
+    from accounts.models import Role
+
+    return new_user("mate", team, Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer(team, new_user) -> User:
+    from accounts.models import Role
+
+    return new_user("viewer", team, Role.VIEWER)
+
+
+@pytest.fixture
+def stranger(db, new_user) -> User:
+    """An admin of another team, who must see nothing of ours."""
+    from accounts.models import Role, Team
+
+    return new_user("stranger", Team.objects.create(name="Elsewhere"), Role.ADMIN)
+
+
+@pytest.fixture
+def superuser(db, new_user) -> User:
+    """In no team at all, and may do everything."""
+    return new_user("root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def api() -> Callable[..., APIClient]:
+    """api(user): a REST client that carries the user's token; api(): one that carries none."""
+    from rest_framework.test import APIClient
+    from rest_framework_simplejwt.tokens import AccessToken
+
+    def make(user: User | None = None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+        return client
+
+    return make
