@@ -27,7 +27,7 @@ def read_secret(name: str, *, folder: Path, generate: bool) -> str:
             f"by {name}_FILE."
         )
     if len(value.encode()) < MINIMUM_BYTES:
-        raise ImproperlyConfigured(f"{name} is shorter than {MINIMUM_BYTES} bytes; use a longer one.")
+        raise ImproperlyConfigured(f"{name} has fewer than {MINIMUM_BYTES} bytes: make it longer.")
     return value
 
 
@@ -38,7 +38,9 @@ def _from_file(name: str) -> str:
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE: {path} can't be read: {error.strerror}.") from None
+        raise ImproperlyConfigured(
+            f"{name}_FILE: {path} can't be read: {error.strerror}."
+        ) from None
 
 
 def _kept(path: Path) -> str:
