@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import dotenv_values
+from environs import Env, EnvValidationError, validate
 
 SECRET_NAMES = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
 MINIMUM_BYTES = 32
+EXPECTED = {
+    "Not a valid integer.": "a whole number",
+    "Not a valid number.": "a number",
+    "Not a valid boolean.": "true or false",
+}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# What `env.int(…, validate=…)` and its like take; the error completes "NAME should be …".
+PORT = validate.Range(0, 65535, error="a port number, 0 to 65535")
+SOME = validate.Range(1, error="1 or more")
+NOT_NEGATIVE = validate.Range(0, error="0 or more")
+LEVEL = validate.OneOf([*LEVELS, *map(str.lower, LEVELS)], error=f"one of {', '.join(LEVELS)}")
 
 
 def read_secret(name: str, *, folder: Path, generate: bool) -> str:
@@ -59,3 +77,43 @@ def _kept(path: Path) -> str:
     finally:
         draft.unlink()
     return path.read_text().strip()
+
+
+def read_database(url: str) -> dict[str, Any]:
+    """Django's form of DB_URL; raises ImproperlyConfigured, which doesn't repeat the password."""
+    try:
+        parsed = dict(dj_database_url.parse(url))
+    except (ValueError, KeyError):
+        parsed = {}
+    if not parsed.get("ENGINE") or not parsed.get("NAME"):
+        raise ImproperlyConfigured(
+            "DB_URL should be sqlite:////a/path or postgres://user:password@host:5432/name."
+        )
+    return parsed
+
+
+def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> None:
+    """Refuse to start with values that make no sense, or names in `file` that nothing reads.
+
+    Raises ImproperlyConfigured with one line for each. `also` are names read without `env`.
+    """
+    known = {*env.dump(), *also}
+    known |= {name for secret in SECRET_NAMES for name in (secret, f"{secret}_FILE")}
+    lines = [_unknown(name, file, known) for name in dotenv_values(file) if name not in known]
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        lines += [_malformed(name, texts) for name, texts in dict(error.error_messages).items()]
+    if lines:
+        raise ImproperlyConfigured("\n".join(lines))
+
+
+def _malformed(name: str, texts: Sequence[str]) -> str:
+    wanted = " ".join(EXPECTED.get(text, text.rstrip(".")) for text in texts)
+    return f"{name} should be {wanted}; it is {os.environ.get(name, '')!r}."
+
+
+def _unknown(name: str, file: Path, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{name} in {file.name} is no setting of Backdrop.{hint}"

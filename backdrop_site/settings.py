@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from environs import Env
 
+from backdrop_site import environment
 from backdrop_site.environment import read_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = Env()
+env = Env(eager=False)  # so that everything wrong is told at once, by `report` at the end
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
@@ -21,17 +21,17 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", False)
 HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
-GRPC_PORT = env.int("GRPC_PORT", 50051)
-METRICS_PORT = env.int("METRICS_PORT", 9090)
-WORKERS = env.int("WORKERS", 3)
+PORT = env.int("PORT", 8000, validate=environment.PORT)
+GRPC_PORT = env.int("GRPC_PORT", 50051, validate=environment.PORT)
+METRICS_PORT = env.int("METRICS_PORT", 9090, validate=environment.PORT)
+WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
 REDIS_URL = env.str("REDIS_URL", "")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
 
 # Database ---------------------------------------------------------------------------------------
 DB_URL = env.str("DB_URL", "") or f"sqlite:///{VAR_DIR / 'backdrop.sqlite3'}"
-_database: dict[str, Any] = dict(dj_database_url.parse(DB_URL))
+_database: dict[str, Any] = environment.read_database(DB_URL)
 USES_SQLITE = _database["ENGINE"] == "django.db.backends.sqlite3"
 if USES_SQLITE:
     # Without these three about every second write of contending processes fails.
@@ -204,7 +204,9 @@ else:
 # Tasks ------------------------------------------------------------------------------------------
 LEASE_SECONDS = 8.0
 HEARTBEAT_SECONDS = 0.5
-SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
+SHUTDOWN_GRACE_SECONDS = env.float(
+    "SHUTDOWN_GRACE_SECONDS", 30.0, validate=environment.NOT_NEGATIVE
+)
 QUEUE = env.str("QUEUE", "default")
 Q_CLUSTER = {
     "name": QUEUE,
@@ -228,7 +230,7 @@ Q_CLUSTER = {
 # Admin ------------------------------------------------------------------------------------------
 UNFOLD = {"SITE_TITLE": "Backdrop", "SITE_HEADER": "Backdrop", "SITE_URL": "/"}
 
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+LOG_LEVEL = (env.str("LOG_LEVEL", "INFO", validate=environment.LEVEL) or "INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -239,3 +241,5 @@ LOGGING = {
 }
 
 PROGRAM_PATH = os.environ.get("PATH", "")
+
+environment.report(env, file=BASE_DIR / ".env")
