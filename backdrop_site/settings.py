@@ -204,25 +204,27 @@ else:
 # Tasks ------------------------------------------------------------------------------------------
 LEASE_SECONDS = 8.0
 HEARTBEAT_SECONDS = 0.5
-SHUTDOWN_GRACE_SECONDS = env.float(
-    "SHUTDOWN_GRACE_SECONDS", 30.0, validate=environment.NOT_NEGATIVE
-)
+SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
 QUEUE = env.str("QUEUE", "default")
+JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
 Q_CLUSTER = {
-    "name": QUEUE,
+    "name": "backdrop",
     "workers": WORKERS,
     "broker_class": "tasks.broker.TokenBroker",
     # One waiting token at most: a woken worker claims the best due row itself.
     "queue_limit": 1,
-    # As good as none (24 days): deadlines are our own, but django-q2 warns where there is none.
-    "timeout": 2_147_482,
-    "retry": 2_147_483,
+    # Tokens bring their own limit (none). This one bounds how long a pool takes to stop, and
+    # django-q2 warns when `retry`, which only its own brokers use, isn't longer.
+    "timeout": 30,
+    "retry": 60,
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": -1,
     "catch_up": False,
     "scheduler": False,
     "daemonize_workers": False,
+    # A worker that vanishes has died (see tasks.cluster): none is recycled on purpose.
+    "recycle": 2**31,
     "guard_cycle": 0.2,
     "label": "Task pool",
 }

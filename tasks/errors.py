@@ -1,4 +1,4 @@
-"""Errors that a job raises; each carries its remedy, and one place (the minder) retries."""
+"""What a job raises (each carries its remedy; one place, the minder, retries), and what `push` does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ class JobError(Exception):
 
     permanent = False
 
-    def __init__(self, sentence: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, sentence: str, *, remedy: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
@@ -33,3 +35,11 @@ class CancelledError(BaseException):
 
 class FencedError(BaseException):
     """The row belongs to another attempt by now: stop at once, change nothing."""
+
+
+class UnknownJobError(ValueError):
+    """No job of that name is registered."""
+
+
+class IdempotencyConflictError(Exception):
+    """The idempotency key was used before, for another request."""

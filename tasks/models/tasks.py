@@ -32,7 +32,9 @@ class Task(Teamwork):
     run_at = models.DateTimeField(default=timezone.now, help_text="Not before this moment")
 
     attempt = models.PositiveIntegerField(default=0, help_text="Number of the current attempt")
-    tries = models.PositiveIntegerField(default=0, help_text="Attempts that count against the limit")
+    tries = models.PositiveIntegerField(
+        default=0, help_text="Attempts that count against the limit"
+    )
     max_attempts = models.PositiveIntegerField(default=3)
     deadline_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Per attempt")
     stall_seconds = models.PositiveIntegerField(
@@ -57,6 +59,12 @@ class Task(Teamwork):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(default=timezone.now)
+    callback_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When to call Job.ended (again); empty once it has returned",
+    )
+    fresh = False  # True on what `queue.push` has just made, False where it found it
 
     class Meta:
         ordering = ["-created_at"]
@@ -74,10 +82,21 @@ class Task(Teamwork):
             ),
             models.Index(fields=["team", "-created_at"], name="tasks_task_team"),
             models.Index(fields=["updated_at"], name="tasks_task_updated"),
+            models.Index(
+                fields=["callback_due_at"],
+                name="tasks_task_callback",
+                condition=models.Q(callback_due_at__isnull=False),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["team", "owner", "idempotency_key"], name="tasks_task_idempotency"
+            ),
+            # Where nobody owns it: NULLs differ from each other in the constraint above.
+            models.UniqueConstraint(
+                fields=["team", "idempotency_key"],
+                condition=models.Q(owner__isnull=True),
+                name="tasks_task_idempotency_system",
             ),
         ]
 

@@ -1,0 +1,280 @@
+"""The only module that moves tasks between states: by compare-and-swap, where a lost race is False.
+
+Every visible change raises the task's `seq`; a move writes an event under the same number. Moving
+to an ended state marks the callback `Job.ended` as due in the same statement, and calls it after
+the commit. Whoever dies in between leaves the mark, and a reaper calls it again: at least once,
+hence idempotent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tasks import clock, registry
+from tasks.models import Attempt, Event, Task
+from tasks.states import ENDED, MOVES, Outcome, Status
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+CALLBACK_AGAIN = 10.0  # seconds after which a reaper calls `Job.ended` again
+UNDO_AGAIN = 10.0
+JITTER = 0.25
+LONGEST_DELAY = 24 * 3600.0
+
+_ENDS: dict[Outcome, Status] = {
+    Outcome.SUCCEEDED: Status.SUCCEEDED,
+    Outcome.CANCELLED: Status.CANCELLED,
+    Outcome.INTERRUPTED: Status.QUEUED,
+}
+"""Where an outcome leads; the others lead to FAILED, or back to QUEUED while tries are left."""
+
+
+def move(
+    task_id: UUID | str,
+    was: Status,
+    to: Status,
+    *,
+    attempt: int | None = None,
+    only_if: Q | None = None,
+    message: str = "",
+    level: str = "info",
+    **changes: Any,
+) -> bool:
+    """Move a task from one state to another if it still is there, and in that attempt; else False.
+
+    `changes` are further fields; `message` is what its history says. Raises ValueError for a move
+    that the table of states doesn't have.
+    """
+    if to not in MOVES[was]:
+        raise ValueError(f"A task never moves from {was} to {to}.")
+    if to in ENDED:
+        changes |= {"finished_at": clock.now(), "lease_expires_at": None}
+        changes["callback_due_at"] = _callback_due(task_id)
+    same = Task.objects.filter(only_if or Q(), pk=task_id, status=was)
+    if attempt is not None:
+        same = same.filter(attempt=attempt)
+    with transaction.atomic():
+        if not same.update(status=to, seq=F("seq") + 1, updated_at=clock.now(), **changes):
+            return False
+        write_event(
+            task_id,
+            message or f"{was.label} -> {to.label}",
+            kind=Event.Kind.MOVE,
+            level=level,
+            data={"from": was, "to": to},
+        )
+        if changes.get("callback_due_at") is not None:
+            transaction.on_commit(lambda: call_ended(task_id))
+    return True
+
+
+def write_event(
+    task_id: UUID | str,
+    message: str,
+    *,
+    kind: Event.Kind = Event.Kind.LOG,
+    level: str = "info",
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Add a line to the history under the task's present `seq`, which the caller has just raised."""
+    seq, attempt = Task.objects.values_list("seq", "attempt").get(pk=task_id)
+    Event.objects.create(
+        task_id=task_id,
+        seq=seq,
+        kind=kind,
+        level=level,
+        attempt=attempt,
+        message=message,
+        data=data or {},
+    )
+
+
+def cancel(task: Task, *, by: User | None) -> bool:
+    """Cancel a waiting task at once, ask a running one to stop; False where it has ended already."""
+    who = f"by {by}" if by else "by the system"
+    for _ in range(10):  # it may be claimed, or put back, while we look
+        was = Status(Task.objects.values_list("status", flat=True).get(pk=task.pk))
+        if was == Status.RUNNING:
+            if _flag_cancel(task, who):
+                return True
+        elif Status.CANCELLED not in MOVES[was]:
+            return False
+        elif move(task.pk, was, Status.CANCELLED, message=f"Cancelled {who}"):
+            return True
+    return False
+
+
+def _flag_cancel(task: Task, who: str) -> bool:
+    """Ask the running attempt to stop; True also where that was asked before."""
+    running = Task.objects.filter(pk=task.pk, status=Status.RUNNING)
+    with transaction.atomic():
+        asked = running.filter(cancel_requested_at__isnull=True).update(
+            cancel_requested_at=clock.now(), seq=F("seq") + 1, updated_at=clock.now()
+        )
+        if asked:
+            write_event(task.pk, f"Asked to stop {who}")
+            return True
+    return running.exists()
+
+
+def retry(task: Task, *, by: User | None) -> bool:
+    """Give a failed task fresh tries: FAILED -> QUEUED; False where it isn't failed (any more)."""
+    who = f"by {by}" if by else "by the system"
+    return move(
+        task.pk,
+        Status.FAILED,
+        Status.QUEUED,
+        message=f"Put back into the queue {who}",
+        tries=0,
+        run_at=clock.now(),
+        finished_at=None,
+        cancel_requested_at=None,
+        callback_due_at=None,
+        **_clean_slate(),
+    )
+
+
+def _clean_slate() -> dict[str, Any]:
+    return {
+        "progress_done": 0,
+        "progress_total": None,
+        "progress_rate": None,
+        "message": "",
+        "error": "",
+        "result": None,
+        "worker": "",
+        "lease_expires_at": None,
+    }
+
+
+def finish(
+    task_id: UUID | str,
+    attempt: int,
+    outcome: Outcome,
+    *,
+    error: str = "",
+    result: Any = None,
+    permanent: bool = False,
+    retry_after: float | None = None,
+    only_if: Q | None = None,
+) -> Status | None:
+    """End an attempt and move its task to where the outcome leads; the state reached.
+
+    None, and nothing changed, where the attempt has lost the task by now (or `only_if` fails).
+    A task that was asked to stop never goes back to the queue.
+    """
+    with transaction.atomic():
+        row = Task.objects.select_for_update().filter(pk=task_id).first()
+        if row is None or row.status != Status.RUNNING or row.attempt != attempt:
+            return None
+        to = _next_state(row, outcome, permanent=permanent)
+        changes = _changes(row, outcome, to, error=error, result=result, retry_after=retry_after)
+        moved = move(
+            task_id,
+            Status.RUNNING,
+            to,
+            attempt=attempt,
+            only_if=only_if,
+            message=_story(row, outcome, to, error),
+            level="info" if to in (Status.SUCCEEDED, Status.CANCELLED) or not error else "error",
+            **changes,
+        )
+        if not moved:
+            return None
+        _close_attempt(task_id, attempt, outcome, error)
+    return to
+
+
+def _next_state(row: Task, outcome: Outcome, *, permanent: bool) -> Status:
+    if outcome in (Outcome.SUCCEEDED, Outcome.CANCELLED):
+        return _ENDS[outcome]
+    if row.cancel_requested_at is not None:
+        return Status.CANCELLED
+    if outcome in _ENDS:
+        return _ENDS[outcome]
+    return Status.FAILED if permanent or row.tries >= row.max_attempts else Status.QUEUED
+
+
+def _changes(
+    row: Task, outcome: Outcome, to: Status, *, error: str, result: Any, retry_after: float | None
+) -> dict[str, Any]:
+    if to == Status.SUCCEEDED:
+        done = {"progress_done": row.progress_total} if row.progress_total else {}
+        return {"result": result, "error": "", **done}
+    if to != Status.QUEUED:
+        return {"error": error}
+    if outcome == Outcome.INTERRUPTED:  # a shutdown is no try
+        return {**_clean_slate(), "tries": max(0, row.tries - 1), "run_at": clock.now()}
+    delay = min(LONGEST_DELAY, _delay(row) if retry_after is None else max(0.0, retry_after))
+    return {**_clean_slate(), "error": error, "run_at": clock.now(delay)}
+
+
+def _delay(row: Task) -> float:
+    """Seconds before the next try, by the job's policy; jitter keeps many from coming at once."""
+    try:
+        backoff = registry.get(row.job).backoff
+    except KeyError:
+        backoff = ()
+    if not backoff:
+        return 0.0
+    return backoff[min(row.tries, len(backoff)) - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311
+
+
+def _story(row: Task, outcome: Outcome, to: Status, error: str) -> str:
+    told = f"{outcome.label}: {error}" if error else str(outcome.label)
+    if to == Status.QUEUED:
+        return f"Attempt {row.attempt}: {told} It goes back to the queue."
+    return f"Attempt {row.attempt}: {told}"
+
+
+def _close_attempt(task_id: UUID | str, number: int, outcome: Outcome, error: str) -> None:
+    row = Attempt.objects.filter(task_id=task_id, number=number)
+    row.update(outcome=outcome, error=error, finished_at=clock.now())
+    row.exclude(opened=[]).update(undo_due_at=clock.now())
+
+
+def _callback_due(task_id: UUID | str) -> Any:
+    """When a reaper shall call `Job.ended`, should we die before we have; None without callback."""
+    name = Task.objects.values_list("job", flat=True).get(pk=task_id)
+    try:
+        called = registry.get(name).ended is not None
+    except KeyError:
+        called = True  # a newer release may know it
+    return clock.now(CALLBACK_AGAIN) if called else None
+
+
+def call_ended(task_id: UUID | str) -> None:
+    """Call `Job.ended` of an ended task whose callback is due; a failing one is called again later."""
+    waiting = Task.objects.filter(pk=task_id, status__in=ENDED, callback_due_at__isnull=False)
+    task = waiting.first()
+    if task is None:
+        return
+    try:
+        job = registry.get(task.job)
+        if job.ended is not None:
+            job.ended(task)
+    except Exception as error:
+        # Waits as long again as it has waited, so that a callback that never works costs little.
+        age = (timezone.now() - (task.finished_at or timezone.now())).total_seconds()
+        wait = min(3600.0, max(CALLBACK_AGAIN, age))
+        waiting.update(callback_due_at=clock.now(wait))
+        logger.error(
+            "After task %s ended, %s.ended failed with %s; it is called again in %d s.",
+            task.pk,
+            task.job,
+            type(error).__name__,
+            wait,
+        )
+        return
+    waiting.filter(attempt=task.attempt).update(callback_due_at=None)
