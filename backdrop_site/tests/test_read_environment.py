@@ -1,0 +1,118 @@
+"""What happens at start with settings that make sense, and with those that make none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+from backdrop_site import environment
+
+SECRETS = dict.fromkeys(environment.SECRET_NAMES, "x" * 32)
+
+
+def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The first thing that any command does: reading the settings."""
+    return subprocess.run(
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "diffsettings"],
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_works(tmp_path):
+    run = start(tmp_path, PORT="8123", WORKERS="7", DEBUG="true", LOG_LEVEL="warning")
+    assert run.returncode == 0, run.stderr
+    assert "PORT = 8123" in run.stdout
+    assert "LOG_LEVEL = 'WARNING'" in run.stdout
+
+
+def test_everything_malformed_is_told_at_once_with_its_name_and_what_it_should_be(tmp_path):
+    run = start(tmp_path, PORT="70000", WORKERS="0", DEBUG="perhaps", LOG_LEVEL="loud")
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [
+        "Backdrop can't start:",
+        "DEBUG should be true or false; it is 'perhaps'.",
+        "PORT should be a port number, 0 to 65535; it is '70000'.",
+        "WORKERS should be 1 or more; it is '0'.",
+        "LOG_LEVEL should be one of DEBUG, INFO, WARNING, ERROR, CRITICAL; it is 'loud'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["mysq1://u:hunter2@h/x", "postgres://u:hunter2@h:port/x", "postgres://u:hunter2@h/"]
+)
+def test_a_malformed_database_address_is_told_without_its_password(tmp_path, url):
+    run = start(tmp_path, DB_URL=url, **SECRETS)
+    assert run.returncode == 1
+    assert "DB_URL should be sqlite:////a/path or postgres://" in run.stderr
+    assert "hunter2" not in run.stderr + run.stdout
+
+
+def test_a_name_in_the_file_that_nothing_reads_is_told_with_the_one_that_was_meant(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("WROKERS=3\nJWT_SECRET_FILE=/x\nPORT=8000\nZZZ=1\n")
+    env = Env(eager=False)
+    env.int("WORKERS", 3)
+    env.int("PORT", 8000)
+    with pytest.raises(ImproperlyConfigured) as told:
+        environment.report(env, file=file)
+    assert str(told.value).splitlines() == [
+        "WROKERS in .env is no setting of Backdrop. Did you mean WORKERS?",
+        "ZZZ in .env is no setting of Backdrop.",
+    ]
+
+
+def test_secrets_are_made_once_and_only_their_owner_may_read_them(tmp_path):
+    first = start(tmp_path)
+    assert first.returncode == 0, first.stderr
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == {"secret_key", "jwt_secret", "encryption_key"}
+    assert all(len(text) >= 32 for text in made.values())
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()} == {0o600}
+    assert start(tmp_path).returncode == 0
+    assert {p.name: p.read_text() for p in (tmp_path / "secrets").iterdir()} == made
+
+
+def test_another_database_than_sqlite_needs_secrets_that_are_given(tmp_path):
+    run = start(tmp_path, DB_URL="postgres://u:p@127.0.0.1:1/x")
+    assert run.returncode == 1
+    assert "SECRET_KEY is not set" in run.stderr
+
+
+def test_secrets_can_come_from_files_and_short_ones_are_refused(tmp_path):
+    (tmp_path / "key").write_text("f" * 40 + "\n")
+    assert start(tmp_path, SECRET_KEY_FILE=str(tmp_path / "key")).returncode == 0
+    missing = start(tmp_path, SECRET_KEY_FILE="/nowhere/key")
+    assert "SECRET_KEY_FILE: /nowhere/key can't be read" in missing.stderr
+    short = start(tmp_path, ENCRYPTION_KEY="short")
+    assert "ENCRYPTION_KEY has fewer than 32 bytes" in short.stderr
+
+
+def test_every_setting_in_the_example_file_is_read_and_every_one_that_is_read_is_in_it(tmp_path):
+    names = set()
+    for line in (settings.BASE_DIR / ".env.example").read_text().splitlines():
+        name, equals, _ = line.lstrip("# ").partition("=")
+        if equals and name.isupper():
+            names.add(name)
+    assert names == settings.KNOWN_NAMES
+
+
+def test_the_example_file_starts_as_it_is(tmp_path):
+    copy = tmp_path / "clone"
+    shutil.copytree(settings.BASE_DIR / "backdrop_site", copy / "backdrop_site")
+    shutil.copy(settings.BASE_DIR / ".env.example", copy / ".env")
+    code = "from backdrop_site import settings; print(settings.PORT)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy, env={}, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout == "8000\n", run.stderr
