@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import servers
 
 if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
     from accounts.models import Role, Team, User
+    from backups.pipeline.connection import PostgresServer
 
 # accounts: who is asking --------------------------------------------------------------------------
 
@@ -100,3 +103,33 @@ def api() -> Callable[..., APIClient]:
         return client
 
     return make
+
+
+# PostgreSQL servers to back up and restore into: real ones, one of each version per session -----
+
+
+@pytest.fixture(scope="session")
+def postgres15():
+    """Debian's PostgreSQL 15: a `ScratchPostgres` (`.server(dbname)`, `.dsn(dbname)`, …)."""
+    with servers.postgres_server(servers.OLD) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_new():
+    """PostgreSQL 18 from its wheel."""
+    with servers.postgres_server(servers.NEW) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["postgres15", "postgres_new"])
+def postgres(request):
+    """Each of both in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def pg_database(postgres) -> Iterator[PostgresServer]:
+    """An empty database on each of both servers, as a `PostgresServer` (an address)."""
+    with servers.new_database(postgres) as dbname:
+        yield postgres.server(dbname)

@@ -1,0 +1,1 @@
+"""Tests of the whole platform, and the servers that all tests share."""
