@@ -3,8 +3,9 @@
 from backups.models.backups import Backup
 from backups.models.databases import Database
 from backups.models.destinations import Destination
+from backups.models.errors import RefusedError
 from backups.models.plans import Plan
 from backups.models.proofs import Proof
 from backups.models.restores import Restore
 
-__all__ = ["Backup", "Database", "Destination", "Plan", "Proof", "Restore"]
+__all__ = ["Backup", "Database", "Destination", "Plan", "Proof", "RefusedError", "Restore"]

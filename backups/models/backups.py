@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import models, transaction
 
 from accounts.models import Teamwork
+from backups.models.databases import Database
+from backups.models.errors import RefusedError
+from backups.models.proofs import Proof
+from backups.models.restores import Restore
+from tasks import queue
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class Backup(Teamwork):
@@ -48,3 +57,58 @@ class Backup(Teamwork):
 
     def __str__(self) -> str:
         return self.key or f"backup {self.id}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is whole in storage, manifest and all."""
+        return self.completed_at is not None
+
+    @property
+    def manifest_key(self) -> str:
+        return f"{self.key}.manifest.json"
+
+    def restore(
+        self, *, by: User | None, target: Database, dbname: str, replace: bool = False
+    ) -> Restore:
+        """Ask for this backup to be loaded into `dbname` on the server of `target`."""
+        self._must_be_complete("restored")
+        if target.engine != self.database.engine:
+            raise RefusedError(
+                f"{self} is a backup of {self.database.get_engine_display()} and "
+                f"{target.name} is {target.get_engine_display()}.",
+                remedy="Choose a server of the same kind.",
+            )
+        with transaction.atomic():
+            task = queue.push(
+                job="restore",
+                team=self.team,
+                owner=by,
+                title=f"Restore {self.database.name} into {dbname}",
+                args={"backup": str(self.pk)},
+                queue=target.queue,
+                max_attempts=1,
+            )
+            return Restore.objects.create(
+                team=self.team, backup=self, target=target, dbname=dbname, replace=replace, task=task
+            )
+
+    def prove(self, *, by: User | None) -> Proof:
+        """Ask for a drill: restore into a scratch server, compare, date the verdict."""
+        self._must_be_complete("proven")
+        with transaction.atomic():
+            task = queue.push(
+                job="drill",
+                team=self.team,
+                owner=by,
+                title=f"Prove {self.database.name}",
+                args={"backup": str(self.pk)},
+                queue=self.database.queue,
+            )
+            return Proof.objects.create(team=self.team, backup=self, task=task)
+
+    def _must_be_complete(self, verb: str) -> None:
+        if not self.complete:
+            raise RefusedError(
+                f"This backup of {self.database.name} is not complete and can't be {verb}.",
+                remedy="Choose one that is.",
+            )

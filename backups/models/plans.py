@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from django.db import models
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from django.db import models, transaction
 
 from accounts.models import Teamwork
+from backups.models.backups import Backup
+from backups.models.errors import RefusedError
 from backups.models.names import validate_name
+from tasks import queue
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class Plan(Teamwork):
-    """`plan.start(by=…)` is the one verb behind every door (see `backups.models.backups`)."""
+    """`plan.start(by=…)` is the one verb behind every door."""
 
     class Compression(models.TextChoices):
         GZIP = "gzip", "gzip"
@@ -54,3 +63,38 @@ class Plan(Teamwork):
 
     def __str__(self) -> str:
         return self.name
+
+    def start(self, *, by: User | None, idempotency_key: str | None = None) -> Backup:
+        """Ask for a backup: one transaction makes its row and its queued task.
+
+        The same key by the same person answers the backup it started before. Raises RefusedError
+        for a plan that is switched off, queue.IdempotencyConflictError for a key that was used for
+        something else.
+        """
+        if not self.enabled:
+            raise RefusedError(
+                f"The plan {self.name} is switched off.", remedy="Enable it to run it."
+            )
+        with transaction.atomic():
+            task = queue.push(
+                job="backup",
+                team=self.team,
+                owner=by,
+                title=f"Back up {self.database.name}",
+                args={"plan": self.pk},
+                queue=self.database.queue,
+                max_attempts=self.max_attempts,
+                deadline_seconds=self.deadline_seconds,
+                idempotency_key=idempotency_key,
+                request_digest=sha256(f"backup plan {self.pk}".encode()).hexdigest(),
+            )
+            backup, _ = Backup.objects.get_or_create(
+                task=task,
+                defaults={
+                    "team": self.team,
+                    "plan": self,
+                    "database": self.database,
+                    "destination": self.destination,
+                },
+            )
+        return backup
