@@ -16,6 +16,8 @@ from environs import Env, EnvValidationError, validate
 
 SECRET_NAMES = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
 MINIMUM_BYTES = 32
+FIRST_START = ("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE")
+"""Read once, by `firststart`, and of no use afterwards."""
 EXPECTED = {
     "Not a valid integer.": "a whole number",
     "Not a valid number.": "a number",
@@ -92,10 +94,11 @@ def read_database(url: str) -> dict[str, Any]:
     return parsed
 
 
-def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> None:
+def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:
     """Refuse to start with values that make no sense, or names in `file` that nothing reads.
 
-    Raises ImproperlyConfigured with one line for each. `also` are names read without `env`.
+    Raises ImproperlyConfigured with one line for each; returns all names that are settings.
+    `also` are those read without `env`.
     """
     known = {*env.dump(), *also}
     known |= {name for secret in SECRET_NAMES for name in (secret, f"{secret}_FILE")}
@@ -106,6 +109,7 @@ def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> None:
         lines += [_malformed(name, texts) for name, texts in dict(error.error_messages).items()]
     if lines:
         raise ImproperlyConfigured("\n".join(lines))
+    return frozenset(known)
 
 
 def _malformed(name: str, texts: Sequence[str]) -> str:

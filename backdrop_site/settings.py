@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_filters",
     "django_htmx",
     "django_q",
@@ -101,6 +102,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "accounts.rest.problems.ProblemMiddleware",
+    "backdrop_site.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -159,7 +162,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "accounts.rest.Pages",
+    "DEFAULT_PAGINATION_CLASS": "accounts.rest_defaults.Pages",
     "PAGE_SIZE": 50,
     "DEFAULT_FILTER_BACKENDS": [
         "django_filters.rest_framework.DjangoFilterBackend",
@@ -167,6 +170,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "accounts.rest.problem_details",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "accounts.rest_defaults.LenientNegotiation",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SIMPLE_JWT = {
@@ -175,7 +179,8 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
-    "UPDATE_LAST_LOGIN": True,
+    # A token dies with the password it was made under.
+    "CHECK_REVOKE_TOKEN": True,
     "ISSUER": "backdrop",
 }
 SPECTACULAR_SETTINGS = {
@@ -184,6 +189,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "accounts.rest.schema.document_problems",
+    ],
 }
 
 # Live updates and cache -------------------------------------------------------------------------
@@ -230,7 +241,12 @@ Q_CLUSTER = {
 }
 
 # Admin ------------------------------------------------------------------------------------------
-UNFOLD = {"SITE_TITLE": "Backdrop", "SITE_HEADER": "Backdrop", "SITE_URL": "/"}
+UNFOLD = {
+    "SITE_TITLE": "Backdrop",
+    "SITE_HEADER": "Backdrop",
+    "SITE_URL": "/",
+    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+}
 
 LOG_LEVEL = (env.str("LOG_LEVEL", "INFO", validate=environment.LEVEL) or "INFO").upper()
 LOGGING = {
@@ -244,4 +260,4 @@ LOGGING = {
 
 PROGRAM_PATH = os.environ.get("PATH", "")
 
-environment.report(env, file=BASE_DIR / ".env")
+KNOWN_NAMES = environment.report(env, file=BASE_DIR / ".env", also=environment.FIRST_START)

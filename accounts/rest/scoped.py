@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from django.db.models import Model
 from rest_framework import permissions, serializers
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.fields import SkipField
 from rest_framework.relations import PrimaryKeyRelatedField
 
 from accounts import policy
+from accounts.fields import EncryptedTextField
 from accounts.models import Team, Teamwork, User
 from accounts.policy import Verb
 
@@ -96,6 +98,21 @@ class VisibleRelatedField(PrimaryKeyRelatedField[Row]):
         return policy.visible(_user(self.context.get("request")), queryset)
 
 
+class SecretField(serializers.CharField):
+    """Goes in, never comes out; left out or empty, what is stored stays."""
+
+    def __init__(self, **options: Any) -> None:
+        style = {"input_type": "password"}
+        settled = {"write_only": True, "trim_whitespace": False, "style": style}
+        super().__init__(**{"required": False, "allow_blank": True, **options, **settled})
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        instance = getattr(self.parent, "instance", None)
+        if data in ("", None) and instance is not None:
+            raise SkipField
+        return super().validate_empty_values(data)
+
+
 class HomeTeam:
     """Default of `team`: the team it is in already, else the caller's own."""
 
@@ -117,10 +134,14 @@ class TeamworkSerializer(serializers.ModelSerializer[OwnedRow]):
 
     `team` defaults to the caller's home team; a team (or any other row referred to) that the
     caller may not see does not exist for them, one in which their role is too small answers 403,
-    and everything referred to must belong to the same team.
+    and everything referred to must belong to the same team. Encrypted fields are write-only.
     """
 
     serializer_related_field = VisibleRelatedField
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        EncryptedTextField: SecretField,
+    }
     team = VisibleRelatedField(queryset=Team.objects.all(), default=HomeTeam())
 
     def validate_team(self, team: Team) -> Team:
