@@ -28,6 +28,7 @@ WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
 REDIS_URL = env.str("REDIS_URL", "")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
+DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------
 DB_URL = env.str("DB_URL", "") or f"sqlite:///{VAR_DIR / 'backdrop.sqlite3'}"
