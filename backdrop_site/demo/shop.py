@@ -86,7 +86,7 @@ INSERT INTO events (at, kind, data)
     SELECT timestamptz '2025-01-01 UTC' + i * interval '40 seconds', pick({kind}, i, 1),
         jsonb_build_object('session', md5((i / 12)::text), 'customer', number(i, 2, {rows} / 10),
             'path', '/' || pick({look}, i, 3) || '/' || pick({thing}, i, 4),
-            'ms', number(i, 5, 900), 'agent', 'Browser/' || number(i, 6, 40) || '.0 (' || pick({city}, i, 7) || ')',
+            'ms', number(i, 5, 900), 'agent', 'Browser/' || number(i, 6, 40) || '.0',
             'note', concat_ws(' ', pick({word}, i, 8), pick({word}, i, 9), pick({word}, i, 10)))
     FROM generate_series(1, {rows}) i;
 ALTER TABLE events ADD PRIMARY KEY (id);

@@ -25,7 +25,7 @@ from backups.pipeline.scratch import ScratchPostgres
 USERNAME = "admin"
 START_SECONDS = 90
 DISK_FACTOR = 7
-"""Bytes on disk for a byte of dump: the tables, the restored ones, and the drill's, with indexes."""
+"""Bytes on disk for a byte of dump: tables and indexes, three times (restored, and the drill's)."""
 
 
 class StageError(Exception):

@@ -1,0 +1,22 @@
+# One image for web, worker and daemon; docker-compose.yml says which command is which.
+FROM python:3.11-slim-trixie
+
+# The client dumps and restores; the server is what drills restore into.
+RUN mkdir -p /etc/postgresql-common/createcluster.d \
+    && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-17 postgresql-client-17 \
+    && rm -rf /var/lib/apt/lists/*
+
+RUN useradd --system --uid 10001 --home-dir /var/lib/backdrop --create-home backdrop
+WORKDIR /srv/backdrop
+COPY requirements.txt .
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
+COPY . .
+
+ENV VAR_DIR=/var/lib/backdrop HOST=0.0.0.0 PORT=8000 PYTHONUNBUFFERED=1
+USER backdrop
+VOLUME /var/lib/backdrop
+EXPOSE 8000
+# SIGTERM to the one process; it ends what it started.
+CMD ["python", "manage.py", "runweb"]
