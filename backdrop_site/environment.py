@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import secrets
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from environs import Env, EnvValidationError, validate
 
 SECRET_NAMES = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
 MINIMUM_BYTES = 32
-FIRST_START = ("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE")
-"""Read once, by `firststart`, and of no use afterwards."""
+ELSEWHERE = ("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE", "DB_PASSWORD")
+"""Settings that others read: `firststart`, and docker-compose.yml."""
 EXPECTED = {
     "Not a valid integer.": "a whole number",
     "Not a valid number.": "a number",
@@ -37,7 +39,7 @@ def read_secret(name: str, *, folder: Path, generate: bool) -> str:
 
     Raises ImproperlyConfigured when it is missing and `generate` is False, or too short.
     """
-    value = os.environ.get(name, "") or _from_file(name)
+    value = given(name)
     if not value and generate:
         value = _kept(folder / name.lower())
     if not value:
@@ -51,34 +53,53 @@ def read_secret(name: str, *, folder: Path, generate: bool) -> str:
     return value
 
 
+def given(name: str) -> str:
+    """What NAME holds, else the file named by NAME_FILE; empty where neither is set."""
+    return os.environ.get(name, "") or _from_file(name)
+
+
 def _from_file(name: str) -> str:
     path = os.environ.get(f"{name}_FILE", "")
     if not path:
         return ""
     try:
         return Path(path).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"{name}_FILE: {path} can't be read: {error.strerror}."
-        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} can't be read: {_why(error)}.") from None
 
 
 def _kept(path: Path) -> str:
     """The secret in `path`; several processes starting at once agree on the first one written."""
-    if path.exists():
-        return path.read_text().strip()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(
+            f"{path.name.upper()} is kept in {path}, which can't be used: {_why(error)}."
+        ) from None
+
+
+def _make(path: Path) -> None:
+    """Written aside and linked into place, so that nobody ever reads half a secret."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            # What is encrypted with it may not outlive it.
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
     finally:
-        draft.unlink()
-    return path.read_text().strip()
+        os.unlink(draft)
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or "it is no text"
 
 
 def read_database(url: str) -> dict[str, Any]:
@@ -106,10 +127,15 @@ def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:
     try:
         env.seal()
     except EnvValidationError as error:
-        lines += [_malformed(name, texts) for name, texts in dict(error.error_messages).items()]
+        lines += [_malformed(name, texts) for name, texts in _by_name(error).items()]
     if lines:
         raise ImproperlyConfigured("\n".join(lines))
     return frozenset(known)
+
+
+def _by_name(error: EnvValidationError) -> dict[str, list[str]]:
+    told = error.error_messages
+    return {name: list(texts) for name, texts in told.items()} if isinstance(told, Mapping) else {}
 
 
 def _malformed(name: str, texts: Sequence[str]) -> str:

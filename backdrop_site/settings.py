@@ -57,6 +57,9 @@ SECRET_KEY = _secret["SECRET_KEY"]
 JWT_SECRET = _secret["JWT_SECRET"]
 ENCRYPTION_KEY = _secret["ENCRYPTION_KEY"]
 
+# Called by `firststart` with the team (see accounts.beginning), in this order.
+FIRST_START: list[str] = []
+
 # Web --------------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
@@ -261,4 +264,4 @@ LOGGING = {
 
 PROGRAM_PATH = os.environ.get("PATH", "")
 
-KNOWN_NAMES = environment.report(env, file=BASE_DIR / ".env", also=environment.FIRST_START)
+KNOWN_NAMES = environment.report(env, file=BASE_DIR / ".env", also=environment.ELSEWHERE)
