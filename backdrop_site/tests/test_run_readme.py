@@ -1,0 +1,87 @@
+"""The README's commands, run as they stand; its words, held against the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from django.conf import settings
+
+from backdrop_site.tests.platforms import PASSWORD, platform
+from tests import servers
+
+ROOT = settings.BASE_DIR
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DATA = "CREATE TABLE things AS SELECT i, md5(i::text) AS name FROM generate_series(1, 5000) i;"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.timeout(150)
+def test_it_works(tmp_path, postgres15):
+    """Every `sh` block, in order, in one shell that stops at the first failure."""
+    script = "\n".join(["set -euo pipefail", *blocks(README, "sh")])
+    with servers.new_database(postgres15, DATA) as dbname, platform(tmp_path / "var") as up:
+        place = postgres15.server(dbname)
+        run = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env={
+                "PATH": f"{postgres15.installation.folder}:/usr/local/bin:/usr/bin:/bin",
+                "BACKDROP": up.url,
+                "ADMIN_PASSWORD": PASSWORD,
+                "BACKUP_DIR": str(tmp_path / "var" / "backups"),
+                "PGHOST": place.host,
+                "PGPORT": str(place.port),
+                "PGDATABASE": dbname,
+                "PGUSER": place.user,
+                "PGPASSWORD": str(place.password),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        try:
+            assert run.returncode == 0, f"{run.stdout}\n{run.stderr}\n{up.run.text()}"
+            assert "\nproven\n" in run.stdout
+            assert "OK\n" in run.stdout
+            for copy in ("mine_restored", "mine_by_hand"):
+                with postgres15.connect(copy) as connection:
+                    rows = connection.execute("SELECT count(*) FROM things").fetchone()
+                assert rows == (5000,), copy
+        finally:
+            for copy in ("mine_restored", "mine_by_hand"):
+                postgres15.dropdb(copy)
+
+
+def test_every_make_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in PAGES:
+        for target in re.findall(r"\bmake ([a-z]+)\b(?=`|$| [A-Z]+=)", page.read_text(), re.M):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_setting_that_is_named_exists():
+    table = README.split("## Settings")[1].split("##")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+    assert named
+    assert named <= settings.KNOWN_NAMES
+
+
+def test_every_management_command_that_is_named_exists():
+    from django.core.management import get_commands
+
+    for page in PAGES:
+        for name in re.findall(r"manage\.py (\w+)", page.read_text()):
+            assert name in get_commands(), f"{page.name}: {name}"
