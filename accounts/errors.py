@@ -18,6 +18,16 @@ class InvalidTokenError(Exception):
         super().__init__("The token is no longer good. Log in again.")
 
 
+class NameTakenError(Exception):
+    """The first admin can't be made: somebody who is none has the name."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(
+            f"There is no superuser, and {username} is already the name of a user who is none. "
+            "Set ADMIN_USERNAME to another name, or make one with manage.py createsuperuser."
+        )
+
+
 class UnreadableSecretError(Exception):
     """What is stored was encrypted with another ENCRYPTION_KEY."""
 

@@ -18,7 +18,23 @@ from environs import Env, EnvValidationError, validate
 
 SECRET_NAMES = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
 MINIMUM_BYTES = 32
-ELSEWHERE = ("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_PASSWORD_FILE", "DB_PASSWORD")
+ELSEWHERE = (
+    "ADMIN_USERNAME",
+    "ADMIN_PASSWORD",
+    "ADMIN_PASSWORD_FILE",
+    "DB_PASSWORD",
+    "STORAGE",
+    "S3_ENDPOINT",
+    "S3_BUCKET",
+    "S3_REGION",
+    "S3_USE_PATH_STYLE",
+    "S3_ACCESS_KEY",
+    "S3_ACCESS_KEY_FILE",
+    "S3_SECRET_KEY",
+    "S3_SECRET_KEY_FILE",
+    "POSTGRES_URL",
+    "POSTGRES_URL_FILE",
+)
 """Settings that others read: `firststart`, and docker-compose.yml."""
 EXPECTED = {
     "Not a valid integer.": "a whole number",

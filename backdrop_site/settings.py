@@ -58,7 +58,7 @@ JWT_SECRET = _secret["JWT_SECRET"]
 ENCRYPTION_KEY = _secret["ENCRYPTION_KEY"]
 
 # Called by `firststart` with the team (see accounts.beginning), in this order.
-FIRST_START: list[str] = []
+FIRST_START: list[str] = ["backups.first_start.begin"]
 
 # Web --------------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
@@ -137,6 +137,7 @@ TEMPLATES = [
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where there is none
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -222,6 +223,7 @@ HEARTBEAT_SECONDS = 0.5
 SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
 QUEUE = env.str("QUEUE", "default")
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
+DAEMON_SERVICES = ["tasks.daemon.keep_house"]
 Q_CLUSTER = {
     "name": "backdrop",
     "workers": WORKERS,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from django.db.models import Model
 from rest_framework import permissions, serializers
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.fields import SkipField
+from rest_framework.fields import SkipField, empty
 from rest_framework.relations import PrimaryKeyRelatedField
 
 from accounts import policy
@@ -106,11 +106,10 @@ class SecretField(serializers.CharField):
         settled = {"write_only": True, "trim_whitespace": False, "style": style}
         super().__init__(**{"required": False, "allow_blank": True, **options, **settled})
 
-    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
-        instance = getattr(self.parent, "instance", None)
-        if data in ("", None) and instance is not None:
+    def run_validation(self, data: Any = empty) -> Any:
+        if data in ("", None) and getattr(self.parent, "instance", None) is not None:
             raise SkipField
-        return super().validate_empty_values(data)
+        return super().run_validation(data)
 
 
 class HomeTeam:
