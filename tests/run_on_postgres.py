@@ -1,0 +1,37 @@
+"""Runs the tests that use Backdrop's own database once more, with PostgreSQL as that database.
+
+python tests/run_on_postgres.py [pytest arguments]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from backups.pipeline.scratch import ScratchPostgres  # noqa: E402
+
+# The pipeline and the storages know no database of Backdrop's.
+TESTS = ("accounts", "tasks", "backups/tests", "backups/api", "backups/admin")
+
+
+def main(arguments: list[str]) -> int:
+    chosen = arguments or [name for name in TESTS if (ROOT / name).exists()]
+    with (
+        ScratchPostgres(listen=True, settings={"max_connections": "200"}) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        print(f"With PostgreSQL {server.installation.version} as Backdrop's own database:")  # noqa: T201
+        secrets = dict.fromkeys(("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY"), "for-tests-" * 4)
+        environment = {**os.environ, **secrets, "DB_URL": server.dsn(), "VAR_DIR": folder}
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
+        return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
