@@ -70,7 +70,7 @@ def _install(name: str) -> None:
     if not os.access(VENV, os.W_OK):
         sys.exit(f"{VENV} belongs to somebody else; remove it or make a clone of your own.")
     print(f"Installing {name} …", flush=True)
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     result = subprocess.run([*command, "--require-hashes", "-r", name], cwd=ROOT)
     if result.returncode:
         sys.exit(f"{name} could not be installed; see above.")
