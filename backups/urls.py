@@ -1,3 +1,9 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of this app: its REST resources and its pages."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+
+from backups.api.routes import router
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include(router.urls)),
+]

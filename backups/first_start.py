@@ -1,0 +1,156 @@
+"""What a first start makes of the environment: a destination, and a database with a plan."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.models import Team
+from backups import storages
+from backups.models import Database, Destination, Plan
+from backups.models.names import NAME_PATTERN
+
+VARIABLES = {
+    "folder": "BACKUP_DIR",
+    "bucket": "S3_BUCKET",
+    "endpoint": "S3_ENDPOINT",
+    "region": "S3_REGION",
+    "path_style": "S3_USE_PATH_STYLE",
+    "access_key": "S3_ACCESS_KEY",
+    "secret": "S3_SECRET_KEY",
+    "kind": "STORAGE",
+}
+"""Which variable an option of a destination comes from."""
+
+SAID = {"true": True, "yes": True, "on": True, "1": True}
+SAID |= {"false": False, "no": False, "off": False, "0": False}
+
+
+def begin(team: Team, *, first: bool) -> None:
+    """A hook of `firststart`: at the very first start it registers what the environment names.
+
+    Raises ImproperlyConfigured with the variable's name and what it should be.
+    """
+    if not first:
+        return
+    destination = _destination(team)
+    url = _given("POSTGRES_URL")
+    if url:
+        _database(team, destination, Address.parse(url))
+
+
+def _destination(team: Team) -> Destination:
+    kind = os.environ.get("STORAGE", "") or "local"
+    if kind not in storages.KINDS:
+        raise ImproperlyConfigured(f"STORAGE should be one of {', '.join(storages.KINDS)}.")
+    options = _s3_options() if kind == "s3" else {"folder": str(settings.BACKUP_DIR)}
+    secret = _given("S3_SECRET_KEY") if kind == "s3" else ""
+    if kind == "local":
+        settings.BACKUP_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        storages.validated(kind, options, secret)
+    except storages.OptionsError as error:
+        told = [f"{VARIABLES.get(name, name)}: {why}" for name, why in error.fields.items()]
+        raise ImproperlyConfigured(" ".join(told)) from None
+    return Destination.objects.create(
+        team=team, name=kind, kind=kind, options=options, secret=secret
+    )
+
+
+def _s3_options() -> dict[str, object]:
+    options: dict[str, object] = {
+        "bucket": os.environ.get("S3_BUCKET", ""),
+        "endpoint": os.environ.get("S3_ENDPOINT", ""),
+        "region": os.environ.get("S3_REGION", ""),
+        "access_key": _given("S3_ACCESS_KEY"),
+    }
+    path_style = os.environ.get("S3_USE_PATH_STYLE", "").strip().lower()
+    if path_style:
+        if path_style not in SAID:
+            raise ImproperlyConfigured("S3_USE_PATH_STYLE should be true or false.")
+        options["path_style"] = SAID[path_style]
+    return {name: value for name, value in options.items() if value != ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What a `postgres://user:password@host:5432/name?sslmode=require` says."""
+
+    host: str
+    port: int
+    dbname: str
+    username: str
+    password: str
+    sslmode: str = ""
+
+    def __repr__(self) -> str:
+        return f"<{self.username}@{self.host}:{self.port}/{self.dbname}>"
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Percent-encoded or not: the last `@` ends the password, whatever stands before it.
+
+        Raises ImproperlyConfigured, which doesn't repeat the password.
+        """
+        scheme, _, rest = url.strip().partition("://")
+        login, _, place = rest.rpartition("@")
+        found = re.fullmatch(
+            r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/:?\[\]]*)(?::(?P<port>\d{1,5}))?"
+            r"(?:/(?P<dbname>[^?/]*))?(?:\?(?P<query>.*))?",
+            place,
+        )
+        username, _, password = (unquote(part) for part in login.partition(":"))
+        if scheme not in ("postgres", "postgresql") or not found or not username:
+            raise _malformed()
+        query = dict(parse_qsl(found["query"] or ""))
+        unknown = set(query) - {"sslmode", "host"}
+        port = int(found["port"] or 5432)
+        if unknown or not 0 < port < 65536:
+            raise _malformed()
+        return cls(
+            host=unquote(found["host"]).strip("[]") or query.get("host", "127.0.0.1"),
+            port=port,
+            dbname=unquote(found["dbname"] or "") or username,
+            username=username,
+            password=password,
+            sslmode=query.get("sslmode", ""),
+        )
+
+
+def _malformed() -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        "POSTGRES_URL should be postgres://user:password@host:5432/name, with ?sslmode= if wanted."
+    )
+
+
+def _database(team: Team, destination: Destination, address: Address) -> None:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
+    database = Database.objects.create(
+        team=team,
+        name=name if re.match(NAME_PATTERN, name) else "postgres",
+        engine=Database.Engine.POSTGRES,
+        host=address.host,
+        port=address.port,
+        dbname=address.dbname,
+        username=address.username,
+        password=address.password,
+        sslmode=address.sslmode,
+    )
+    Plan.objects.create(team=team, name=database.name, database=database, destination=destination)
+
+
+def _given(name: str) -> str:
+    """What NAME holds, else the file named by NAME_FILE; empty where neither is set."""
+    path = os.environ.get(f"{name}_FILE", "")
+    if os.environ.get(name) or not path:
+        return os.environ.get(name, "")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise ImproperlyConfigured(f"{name}_FILE: {path} can't be read.") from None

@@ -1,0 +1,105 @@
+"""One of everything that the team of the fixtures owns."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from backups.models import Backup, Database, Destination, Plan, Proof, Restore
+from tasks.models import Task
+from tasks.states import Status
+
+PASSWORD = "s3cret pass/word@%"
+SECRET = "top-secret-key-of-the-bucket"
+
+
+@pytest.fixture
+def database(team) -> Database:
+    """At a port where nobody answers."""
+    return Database.objects.create(
+        team=team,
+        name="shop",
+        host="127.0.0.1",
+        port=1,
+        dbname="shop",
+        username="keeper",
+        password=PASSWORD,
+    )
+
+
+@pytest.fixture
+def destination(team, tmp_path) -> Destination:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    return Destination.objects.create(
+        team=team, name="disk", kind="local", options={"folder": str(folder)}
+    )
+
+
+@pytest.fixture
+def bucket(team) -> Destination:
+    """At a port where nobody answers."""
+    options = {
+        "bucket": "backups",
+        "endpoint": "http://127.0.0.1:1",
+        "region": "eu-central-1",
+        "access_key": "AKIA",
+    }
+    return Destination.objects.create(
+        team=team, name="bucket", kind="s3", options=options, secret=SECRET
+    )
+
+
+@pytest.fixture
+def plan(team, database, destination) -> Plan:
+    return Plan.objects.create(
+        team=team, name="nightly", database=database, destination=destination
+    )
+
+
+def ended(team, job: str, status: Status = Status.SUCCEEDED) -> Task:
+    """A task that came to its end."""
+    return Task.objects.create(team=team, job=job, status=status, finished_at=timezone.now())
+
+
+@pytest.fixture
+def backup(team, plan) -> Backup:
+    """Complete, with its receipt."""
+    return Backup.objects.create(
+        team=team,
+        plan=plan,
+        database=plan.database,
+        destination=plan.destination,
+        task=ended(team, "backup"),
+        completed_at=timezone.now(),
+        duration_seconds=3.5,
+        key="shop_2025-01-15T02-00-00Z.sql.gz",
+        raw_bytes=12000,
+        stored_bytes=4000,
+        raw_sha256="a" * 64,
+        stored_sha256="b" * 64,
+        compression="gzip",
+        server_version="15.10",
+        tables={"public.orders": {"rows": 3, "bytes": 30, "digest": "c" * 64}},
+        manifest={"format": 1},
+    )
+
+
+@pytest.fixture
+def restore(team, backup, database) -> Restore:
+    return Restore.objects.create(
+        team=team, backup=backup, target=database, dbname="copy", task=ended(team, "restore")
+    )
+
+
+@pytest.fixture
+def proof(team, backup) -> Proof:
+    return Proof.objects.create(
+        team=team,
+        backup=backup,
+        verdict=Proof.Verdict.PROVEN,
+        task=ended(team, "drill"),
+        completed_at=timezone.now(),
+        duration_seconds=1.0,
+        tables=[{"table": "public.orders", "rows": 3, "rows_restored": 3, "verdict": "same"}],
+    )
