@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from accounts.models import Role, Team, User
     from backups.pipeline.connection import PostgresServer
+    from tests.seaweed import S3Place, SeaweedServer
+    from tests.web import Web
 
 # accounts: who is asking --------------------------------------------------------------------------
 
@@ -133,3 +135,42 @@ def pg_database(postgres) -> Iterator[PostgresServer]:
     """An empty database on each of both servers, as a `PostgresServer` (an address)."""
     with servers.new_database(postgres) as dbname:
         yield postgres.server(dbname)
+
+
+# The test database: where it is SQLite, a file, so that processes that tests start see it too -----
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        folder = tmp_path_factory.mktemp("database")
+        connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def web(django_db_setup, tmp_path_factory) -> Iterator[Web]:
+    """A real web process that serves the test database; tests need `transactional_db` with it."""
+    from tests.web import web_process
+
+    with web_process(tmp_path_factory.mktemp("web")) as running:
+        yield running
+
+
+# storages: a real S3 server -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[SeaweedServer]:
+    """SeaweedFS, shared by all tests: who stops or freezes one starts a server of their own."""
+    from tests.seaweed import SeaweedServer
+
+    with SeaweedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_place(s3_server) -> S3Place:
+    """A prefix that nobody else uses: `.options` and `.secret` are those of a destination."""
+    return s3_server.place()

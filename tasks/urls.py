@@ -1,3 +1,18 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of tasks; those of the task service end without a slash and never redirect."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+
+from accounts.rest import Router
+from tasks import api
+
+router = Router()
+router.register("tasks", api.TaskViewSet, basename="task")
+router.register("events", api.EventViewSet, basename="event")
+router.register("workers", api.WorkerViewSet, basename="worker")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("task/status/<uuid:pk>", api.StatusView.as_view(), name="service-status"),
+    path("task/cancel/<uuid:pk>", api.CancelView.as_view(), name="service-cancel"),
+    path("task/result/<uuid:pk>", api.ResultView.as_view(), name="service-result"),
+    path("api/", include(router.urls)),
+]

@@ -1,0 +1,1 @@
+"""Live updates: one poller per web process tells every watcher what changed in the database."""

@@ -1,0 +1,88 @@
+"""One poller per web process: asks the database what has changed and tells those who wait.
+
+The database is the one thing that all processes share, so this works with any number of them, on
+any machine, with no other server. A thread asks, only while somebody waits: on SQLite each 0.05 s
+(see `Look`: mostly not the tasks), on a server each 0.25 s, and at once when nudged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+from tasks.live.look import Look
+from tasks.live.watches import Watch
+
+logger = logging.getLogger(__name__)
+
+SQLITE_SECONDS = 0.05
+SERVER_SECONDS = 0.25
+TROUBLE_SECONDS = 1.0
+
+
+class Poller:
+    """Tells watches what changed. Has a thread while there are any, else does nothing at all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: set[Watch] = set()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+
+    @contextmanager
+    def watching(self, watch: Watch) -> Iterator[None]:
+        """Tell `watch` what changes, as long as this lasts."""
+        with self._lock:
+            self._watches.add(watch)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="live-poller", daemon=True)
+                self._thread.start()
+        self.nudge()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watches.discard(watch)
+            self.nudge()
+
+    def nudge(self) -> None:
+        """Look now instead of in a moment. From any thread."""
+        self._wake.set()
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def _run(self) -> None:
+        pause = SQLITE_SECONDS if connection.vendor == "sqlite" else SERVER_SECONDS
+        look = Look()
+        try:
+            while watches := self._waiting():
+                self._wake.clear()
+                try:
+                    look.at(watches)
+                except Exception as error:  # whatever it was: those who wait must not wait for ever
+                    logger.warning("Can't see what has changed; trying again: %s", error)
+                    connection.close()
+                    look = Look()
+                    time.sleep(TROUBLE_SECONDS)
+                self._wake.wait(pause)
+        finally:
+            connection.close()
+
+    def _waiting(self) -> list[Watch]:
+        """Those who wait; with none the thread ends, and the next one to come starts another."""
+        with self._lock:
+            if not self._watches:
+                self._thread = None
+            return list(self._watches)
+
+
+poller = Poller()
+watching = poller.watching
+nudge = poller.nudge

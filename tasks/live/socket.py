@@ -1,0 +1,144 @@
+"""A WebSocket that only tells: who opened it, what it is told, and when it is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.conf import settings
+
+from tasks.live.access import BEARER, ForeignOriginError, Visitor, identify
+from tasks.live.database import ask
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BAD_REQUEST = 4400
+NOT_SIGNED_IN = 4401
+NOT_THERE = 4404
+BEAT_SECONDS = 1.0
+RECHECK_SECONDS = 10.0
+
+
+class CloseError(Exception):
+    """Ends the socket with a code, told in the close frame."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Socket:
+    """Base of the sockets; a subclass says in `stream` what it tells and in `check` to whom.
+
+    It is accepted before it is refused, because browsers show a close code only then; a page of
+    another site isn't accepted at all. Nothing the client says is listened to.
+    """
+
+    visitor: Visitor
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self._seq = 0  # of the last message
+
+    @classmethod
+    async def serve(cls, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        await cls(scope, receive, send).run()
+
+    async def run(self) -> None:
+        await self.receive()  # websocket.connect
+        try:
+            visitor = await ask(identify, self.scope)
+        except ForeignOriginError:
+            await self._send({"type": "websocket.close"})
+            return
+        offered = self.scope.get("subprotocols", ())
+        await self._send(
+            {"type": "websocket.accept", "subprotocol": BEARER if BEARER in offered else None}
+        )
+        with suppress(OSError):  # it went away while we were talking
+            try:
+                await self._talk(visitor)
+            except CloseError as error:
+                await self._send(
+                    {"type": "websocket.close", "code": error.code, "reason": error.reason}
+                )
+
+    async def _talk(self, visitor: Visitor | None) -> None:
+        if visitor is None:
+            raise CloseError(NOT_SIGNED_IN, "Sign in first.")
+        self.visitor = visitor
+        parts = [self.stream(), self._listen(), self._recheck()]
+        if self.asked("beat"):
+            parts.append(self._beat())
+        running = [asyncio.ensure_future(part) for part in parts]
+        try:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            for part in running:
+                part.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def stream(self) -> None:
+        """Tell what there is to tell, for ever; raises CloseError."""
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        """Whether `visitor` may still be told; raises CloseError."""
+        raise NotImplementedError
+
+    async def tell(self, kind: str, seq: int, **content: Any) -> None:
+        """Send one message; waits while the client doesn't take what was sent before."""
+        self._seq = seq
+        text = json.dumps({"type": kind, "seq": seq, **content}, separators=(",", ":"))
+        await self._send({"type": "websocket.send", "text": text})
+
+    def asked(self, name: str) -> str:
+        """A parameter of the address."""
+        query: bytes = self.scope.get("query_string", b"")
+        return parse_qs(query.decode("latin-1")).get(name, [""])[-1]
+
+    def after(self) -> int | None:
+        """The seq that the client knows already; raises CloseError for what is no number."""
+        text = self.asked("after")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()) or len(text) > 18:
+            raise CloseError(BAD_REQUEST, "`after` must be a whole number.")
+        return int(text)
+
+    async def _listen(self) -> None:
+        """Until the client goes."""
+        while (await self.receive())["type"] != "websocket.disconnect":
+            pass
+
+    async def _recheck(self) -> None:
+        """Cut off whoever was disabled, left the team, logged out, or whose token has expired."""
+        while True:
+            pause = float(getattr(settings, "LIVE_RECHECK_SECONDS", RECHECK_SECONDS))
+            if self.visitor.expires_at is not None:
+                pause = min(pause, self.visitor.expires_at - time.time())
+            await asyncio.sleep(max(0.0, pause) + 0.01)
+            visitor = await ask(identify, self.scope)
+            if visitor is None:
+                raise CloseError(NOT_SIGNED_IN, "Sign in again.")
+            self.visitor = visitor
+            await self.check()
+
+    async def _beat(self) -> None:
+        """Say every second how far we have told, for scripts that can't see a dead connection."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self.tell("beat", self._seq)

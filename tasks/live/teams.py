@@ -1,0 +1,127 @@
+"""Tells those who wait for all tasks of their teams.
+
+Tasks are found by `updated_at`, which is the database's clock, but not believed to come in order
+of it: a row may be committed long after the moment written in it. So each look reaches back
+OVERLAP_SECONDS, what is found is compared by `seq`, tasks last seen running are asked for by id,
+and each SWEEP_SECONDS a look reaches back a day and finds what came later than the overlap, and
+what has been deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from itertools import islice
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from tasks import clock
+from tasks.live import post, report
+from tasks.live.mailbox import Change
+from tasks.live.watches import TeamsWatch
+from tasks.models import Task
+from tasks.states import ENDED, Status
+
+OVERLAP_SECONDS = 10.0
+SWEEP_SECONDS = 2.0
+DAY_SECONDS = 86_400.0
+ROWS = 1000
+TOLD_AT_ONCE = 300  # more than that: it is cheaper for everybody to read the rows
+
+
+class Head(NamedTuple):
+    """The least that tells whether a task has changed."""
+
+    seq: int
+    status: str
+    team_id: int
+
+
+class TeamsLook:
+    """What is known of the teams' tasks from one look to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, Head] = {}
+        self._watches: frozenset[TeamsWatch] = frozenset()
+        self._teams: frozenset[int] = frozenset()
+        self._swept = float("-inf")
+
+    def tell(self, watches: Collection[TeamsWatch]) -> None:
+        """Tell each watch what has changed in its teams; new ones, to read the rows themselves."""
+        new = frozenset(watches) - self._watches
+        self._watches = frozenset(watches)
+        teams = frozenset[int]().union(*(watch.teams for watch in watches))
+        if not teams <= self._teams:
+            # Of a team not looked at so far nothing is known: begin again, as for the first.
+            self._known, self._swept = {}, float("-inf")
+            new = self._watches
+        self._teams = teams
+        letters = post.Letters()
+        if teams:
+            self._look(letters)
+        for watch in new:
+            letters.add_spill(watch)
+        letters.send()
+
+    def _look(self, letters: post.Letters) -> None:
+        begin = self._swept == float("-inf")
+        sweep = time.monotonic() - self._swept >= SWEEP_SECONDS
+        found, missing = self._sweep() if sweep else self._glance()
+        changed = {pk: head for pk, head in found.items() if self._known.get(pk) != head}
+        gone = {pk: self._known.pop(pk) for pk in missing}
+        self._known = found if sweep else self._known | found
+        if begin:
+            return  # everybody reads the rows
+        if len(changed) > TOLD_AT_ONCE:
+            for watch in self._watches:
+                letters.add_spill(watch)
+            return
+        self._tell_gone(gone, letters)
+        self._tell_changed(changed, letters)
+
+    def _glance(self) -> tuple[dict[UUID, Head], set[UUID]]:
+        """What changed lately, and what is running; the latter's ids that are gone."""
+        running = {pk for pk, head in self._known.items() if head.status == Status.RUNNING}
+        found = self._since(OVERLAP_SECONDS)
+        others = running - found.keys()
+        if others:
+            found |= _heads(Task.objects.filter(pk__in=others).order_by())
+        return found, running - found.keys()
+
+    def _sweep(self) -> tuple[dict[UUID, Head], set[UUID]]:
+        """What changed in a day, and what else is known and not ended; ids that are gone."""
+        self._swept = time.monotonic()
+        found = self._since(DAY_SECONDS)
+        rest = self._known.keys() - found.keys()
+        others = _heads(Task.objects.filter(pk__in=rest).order_by()) if rest else {}
+        unended = {pk: head for pk, head in others.items() if head.status not in ENDED}
+        return found | dict(islice(unended.items(), ROWS)), rest - others.keys()
+
+    def _since(self, seconds: float) -> dict[UUID, Head]:
+        rows = Task.objects.filter(team__in=self._teams, updated_at__gte=clock.now(-seconds))
+        return _heads(rows.order_by("-updated_at")[:ROWS])
+
+    def _tell_gone(self, gone: dict[UUID, Head], letters: post.Letters) -> None:
+        for pk, head in gone.items():
+            change = Change(task_id=pk, team_id=head.team_id, seq=head.seq + 1, task=None)
+            self._tell_team(change, letters)
+
+    def _tell_changed(self, changed: Collection[UUID], letters: post.Letters) -> None:
+        rows = Task.objects.in_bulk(list(changed)) if changed else {}
+        places = report.positions(rows.values())
+        for pk, row in rows.items():
+            task = report.told(row, places.get(pk))
+            change = Change(task_id=pk, team_id=row.team_id, seq=row.seq, task=task)
+            self._tell_team(change, letters)
+
+    def _tell_team(self, change: Change, letters: post.Letters) -> None:
+        for watch in self._watches:
+            if change.team_id in watch.teams:
+                letters.add(watch, change)
+
+
+def _heads(tasks: QuerySet[Task]) -> dict[UUID, Head]:
+    rows = tasks.values_list("pk", "seq", "status", "team_id")
+    return {pk: Head(seq, status, team_id) for pk, seq, status, team_id in rows}
