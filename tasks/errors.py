@@ -1,4 +1,4 @@
-"""What a job raises (each carries its remedy; one place, the minder, retries), and what `push` does."""
+"""What jobs raise (each with its remedy; one place, the minder, retries), and what `push` does."""
 
 from __future__ import annotations
 

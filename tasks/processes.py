@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import signal
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _tied = False
 _parent = 0
+_adopter = 0
 
 
 def name_this(title: str) -> None:
@@ -20,14 +23,13 @@ def name_this(title: str) -> None:
     _libc.prctl(_PR_SET_NAME, title.encode()[:15], 0, 0, 0)
 
 
-def die_with_parent() -> None:
-    """SIGKILL to this process when the thread that forked it ends, and so on in every later fork.
+def tie_forks() -> None:
+    """From now on every fork, and forks of forks, gets SIGKILL when the thread that forked it ends.
 
-    The tie is not inherited, hence the hook. It is lost on exec of a set-user-id program and not
-    set in programs started by `subprocess` (no hook runs there): see `child.guard_group`.
+    The kernel's tie is not inherited, hence the hook. Programs started by `subprocess` aren't tied
+    (no hook runs there, and threads end early): see `child.guard_group`.
     """
     global _tied  # noqa: PLW0603 (hooks can't be taken back: set them once per process tree)
-    _tie(os.getppid())
     if not _tied:
         _tied = True
         os.register_at_fork(before=_remember_parent, after_in_child=_tie_to_remembered)
@@ -50,12 +52,31 @@ def _tie(parent: int) -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, so that none gets away."""
+    global _adopter  # noqa: PLW0603 (a fork of ours is none)
+    _adopter = os.getpid()
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def adopts_orphans() -> bool:
+    return _adopter == os.getpid()
 
 
 def now() -> float:
     """Seconds that go on while the machine sleeps: for leases, which others count by the clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def place() -> str:
+    """This machine since it booted, and our view of its process ids: where an `identity` is valid.
+
+    A host's name alone isn't enough: containers may share it and still not see each other.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        view = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        boot, view = secrets.token_hex(8), str(os.getpid())
+    return f"{socket.gethostname()}/{boot[:8]}/{view}"
 
 
 def identity(pid: int) -> str:
@@ -96,9 +117,13 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def kill_group(group: int, number: int = signal.SIGKILL) -> None:
-    with suppress(ProcessLookupError, PermissionError):
+def kill_group(group: int, number: int = signal.SIGKILL) -> bool:
+    """Whether there was such a group."""
+    try:
         os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def kill_tree(pid: int) -> None:

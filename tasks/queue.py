@@ -1,11 +1,10 @@
-"""The queue: pushing a task, and claiming the best due one. The rows are the queue; nothing else is."""
+"""The queue: pushing a task, claiming the best due one. The rows are the queue; nothing else is."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -172,7 +171,7 @@ def _take(task: Task, worker: str) -> bool:
         task=task,
         number=task.attempt,
         worker=worker,
-        host=socket.gethostname(),
+        host=processes.place(),
         minder=processes.identity(os.getpid()),
     )
     Event.objects.create(

@@ -87,7 +87,7 @@ def write_event(
     level: str = "info",
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Add a line to the history under the task's present `seq`, which the caller has just raised."""
+    """Add a line to the history under the task's `seq`, which the caller has just raised."""
     seq, attempt = Task.objects.values_list("seq", "attempt").get(pk=task_id)
     Event.objects.create(
         task_id=task_id,
@@ -101,7 +101,7 @@ def write_event(
 
 
 def cancel(task: Task, *, by: User | None) -> bool:
-    """Cancel a waiting task at once, ask a running one to stop; False where it has ended already."""
+    """Cancel a waiting task at once, ask a running one to stop; False where it has ended."""
     who = f"by {by}" if by else "by the system"
     for _ in range(10):  # it may be claimed, or put back, while we look
         was = Status(Task.objects.values_list("status", flat=True).get(pk=task.pk))
@@ -210,8 +210,7 @@ def _changes(
     row: Task, outcome: Outcome, to: Status, *, error: str, result: Any, retry_after: float | None
 ) -> dict[str, Any]:
     if to == Status.SUCCEEDED:
-        done = {"progress_done": row.progress_total} if row.progress_total else {}
-        return {"result": result, "error": "", **done}
+        return {"result": result, "error": ""}
     if to != Status.QUEUED:
         return {"error": error}
     if outcome == Outcome.INTERRUPTED:  # a shutdown is no try
@@ -255,7 +254,7 @@ def _callback_due(task_id: UUID | str) -> Any:
 
 
 def call_ended(task_id: UUID | str) -> None:
-    """Call `Job.ended` of an ended task whose callback is due; a failing one is called again later."""
+    """Call `Job.ended` where it is due; one that fails is called again later."""
     waiting = Task.objects.filter(pk=task_id, status__in=ENDED, callback_due_at__isnull=False)
     task = waiting.first()
     if task is None:

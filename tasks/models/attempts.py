@@ -13,7 +13,9 @@ class Attempt(models.Model):
     task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     worker = models.CharField(max_length=200)
-    host = models.CharField(max_length=200, blank=True)
+    host = models.CharField(
+        max_length=200, blank=True, help_text="Machine, boot and process id space"
+    )
     minder = models.CharField(
         max_length=50, blank=True, help_text="The process that minds it: pid.start"
     )

@@ -1,0 +1,64 @@
+"""Pipes that one process shares with all it forks: bells that it rings, a pulse that it feels."""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+
+from tasks import processes
+
+
+class Bell:
+    """Rings once, for good, for all that were forked since; its ringer's death rings it too."""
+
+    def __init__(self) -> None:
+        self._hear, self._rope = os.pipe()
+
+    def fileno(self) -> int:
+        """Readable once it has rung."""
+        return self._hear
+
+    def only_hear(self) -> None:
+        """In a forked process: let go of the rope, so that the ringer alone holds it."""
+        if self._rope >= 0:
+            os.close(self._rope)
+            self._rope = -1
+
+    def ring(self) -> None:
+        self.only_hear()
+
+    def rung(self) -> bool:
+        return bool(select.select([self._hear], [], [], 0)[0])
+
+    def close(self) -> None:
+        for descriptor in (self._hear, self._rope):
+            with suppress(OSError):
+                os.close(descriptor)
+        self._rope = -1
+
+
+class Pulse:
+    """Any forked process may beat; the one that made it knows when one last did."""
+
+    def __init__(self) -> None:
+        self._feel, self._beat = os.pipe()
+        os.set_blocking(self._feel, False)
+        os.set_blocking(self._beat, False)
+        self._felt = processes.now()
+
+    def beat(self) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._beat, b".")
+
+    def last(self) -> float:
+        """`processes.now()` of the last beat felt, or of the beginning."""
+        with suppress(BlockingIOError):
+            while os.read(self._feel, 4096):
+                self._felt = processes.now()
+        return self._felt
+
+    def close(self) -> None:
+        for descriptor in (self._feel, self._beat):
+            with suppress(OSError):
+                os.close(descriptor)

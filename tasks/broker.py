@@ -1,0 +1,120 @@
+"""The broker of django-q2's pool: it hands out bare wake-up tokens; the rows are the queue.
+
+A token names the claiming function and nothing else, so nothing is lost with it, and a late one
+costs one query. Tokens are thinned so that about one worker wakes for each due task.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+
+from django.db import connection
+from django.utils import timezone
+from django_q.brokers import Broker
+from django_q.signing import SignedPackage
+
+from tasks import processes, queue
+
+logger = logging.getLogger(__name__)
+
+POLL_SQLITE = 0.05
+POLL_SERVER = 0.25
+LOOK_ANYWAY = 0.25  # SQLite: seconds between looks while nobody writes, for rows becoming due
+TOKEN_AGAIN = 0.25  # seconds before a row that still waits gets another token
+LOOK_AHEAD = 16
+LONGEST_PAUSE = 2.0  # between tries while the database is away
+
+Token = tuple[str, str]
+
+
+class TokenBroker(Broker):
+    """Asks whether a task is due for its queues, and then wakes one worker."""
+
+    def __init__(
+        self, list_key: str | None = None, *, queues: Sequence[str] = (), name: str = ""
+    ) -> None:
+        super().__init__(list_key)
+        self.queues = list(queues)
+        self.name = name
+        self._woken: dict[object, float] = {}  # row -> when a worker was woken for it
+        self._version: int | None = None
+        self._looked = 0.0
+        self._faults = 0
+
+    @staticmethod
+    def get_cache() -> None:
+        """No statistics in the cache: the Worker rows tell."""
+
+    def ping(self) -> bool:
+        """Called in the sentinel alone, before it forks the pool: SIGTERM to the whole control
+        group must not kill workers in mid-attempt; our watcher tells them by their bells."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        processes.name_this("backdrop-sentry")
+        return True
+
+    def queue_size(self) -> int:
+        return 0
+
+    def lock_size(self) -> int:
+        return 0
+
+    def dequeue(self) -> list[Token] | None:
+        """One token where a worker is wanted; else None, after a pause."""
+        try:
+            row = self._due()
+            self._faults = 0
+        except Exception as error:
+            # Raised, it would cost ten seconds and the pusher.
+            self._recover(error)
+            return None
+        if row is None:
+            time.sleep(POLL_SQLITE if connection.vendor == "sqlite" else POLL_SERVER)
+            return None
+        self._woken[row] = time.monotonic()
+        return [self._token()]
+
+    def _due(self) -> object | None:
+        """A due row for which nobody has been woken lately."""
+        if not self._worth_a_look():
+            return None
+        now = time.monotonic()
+        self._woken = {row: at for row, at in self._woken.items() if at > now - TOKEN_AGAIN}
+        rows = queue.due(self.queues).values_list("pk", flat=True)[:LOOK_AHEAD]
+        return next((row for row in rows if row not in self._woken), None)
+
+    def _worth_a_look(self) -> bool:
+        """Whether anything may have become due since the last look that found nothing."""
+        if connection.vendor != "sqlite":
+            return True
+        now = time.monotonic()
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA data_version")
+            version = cursor.fetchone()[0]
+        if version == self._version and now < self._looked + LOOK_ANYWAY and not self._woken:
+            return False
+        self._version, self._looked = version, now
+        return True
+
+    def _recover(self, error: Exception) -> None:
+        if not self._faults:
+            logger.error("Looking for due tasks failed: %s; going on trying", type(error).__name__)
+        self._faults += 1
+        self._version = None
+        connection.close()
+        time.sleep(min(LONGEST_PAUSE, 0.1 * 2 ** min(self._faults, 10)))
+
+    def _token(self) -> Token:
+        package = {
+            "id": uuid.uuid4().hex,
+            "name": "token",
+            "func": "tasks.worker.work",
+            "args": (self.queues, self.name),
+            "kwargs": {},
+            "started": timezone.now(),
+            "timeout": -1,  # no alarm: attempts have their own limits
+        }
+        return "", SignedPackage.dumps(package)

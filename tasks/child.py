@@ -1,0 +1,205 @@
+"""The process of one attempt: runs the job in a process group of its own and tells its minder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import connections
+
+from tasks import clock, processes, reports
+from tasks.errors import CancelledError, FencedError, JobError
+from tasks.models import Task
+from tasks.registry import Job
+from tasks.reports import Board
+from tasks.states import Status
+
+logger = logging.getLogger(__name__)
+
+LIKELIER_VICTIM = "500"  # out of memory, the kernel shall take this process and not its minder
+
+
+def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
+    """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
+    try:
+        _settle_in()
+        _run(job, Report(task, end, board), end)
+        connections.close_all()
+    except BaseException:  # not even CancelledError may get back into the worker's code
+        logger.error("The end of task %s could not be told to its minder", task.pk)
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(0)
+
+
+def _settle_in() -> None:
+    """A session and group of our own, signals as in a new program, cancelling by SIGTERM."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _cancel)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    processes.name_this("backdrop-job")
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(LIKELIER_VICTIM)
+    sys.addaudithook(_guard_before_starting)
+
+
+def _cancel(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the clean-up shall not be cancelled too
+    raise CancelledError
+
+
+def _run(job: Job, report: Report, end: socket.socket) -> None:
+    try:
+        result = job.run(report)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        reports.send_result(end, result)
+    except CancelledError:
+        reports.send(end, "cancelled")
+    except FencedError:
+        reports.send(end, "fenced")
+    except JobError as error:
+        reports.send(
+            end,
+            "failed",
+            error=str(error)[: reports.ERROR_LENGTH],
+            permanent=error.permanent,
+            retry_after=error.retry_after,
+        )
+    except BaseException as error:
+        logger.error("Task %s: %s", report.task_id, _trace(error))
+        reports.send(end, "failed", error=_sentence(error), permanent=False, retry_after=None)
+
+
+def _sentence(error: BaseException) -> str:
+    """What people read of an unforeseen error: class and place, for its text may hold secrets."""
+    name = type(error).__name__
+    match error:
+        case MemoryError():
+            return "The job ran out of memory. Give the machine more, or the job less to do."
+        case SystemExit():
+            return f"The job ended its process itself ({name}). This is a fault of the job."
+        case OSError(errno=int(number)):
+            name = f"{name} ({os.strerror(number)})"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _is_ours(frame.filename)] or list(frames)
+    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
+    return f"The job stopped with an unexpected {name}{place}. The worker's log has the traceback."
+
+
+def _is_ours(filename: str) -> bool:
+    path = Path(filename)
+    return path.is_relative_to(settings.BASE_DIR) and "site-packages" not in path.parts
+
+
+def _trace(error: BaseException | None) -> str:
+    """The traceback without the texts of the exceptions, which may hold secrets; causes first."""
+    if error is None:
+        return ""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    told = "".join(traceback.format_tb(error.__traceback__))
+    return f"{_trace(before)}\n{type(error).__name__} (its text is not logged)\n{told}"
+
+
+_guarded = False
+
+
+def _guard_before_starting(event: str, _: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system"):
+        guard_group()
+
+
+def guard_group() -> None:
+    """See to it that programs started by the job die with it, even where its minder has died too.
+
+    A shell in our group waits for the end of a pipe that only we hold, then kills the group. The
+    kernel's own tie (PDEATHSIG) would not do: it is to the thread that started the program.
+    """
+    global _guarded  # noqa: PLW0603 (one per process)
+    if _guarded:
+        return
+    _guarded = True
+    waiting, _held = os.pipe()
+    null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+    script = "trap '' TERM INT HUP; read end; kill -9 0"
+    os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", script],
+        {},
+        file_actions=[(os.POSIX_SPAWN_DUP2, waiting, 0), *null],
+    )
+    os.close(waiting)
+
+
+class Report:
+    """The `registry.Context` of a running attempt."""
+
+    def __init__(self, task: Task, end: socket.socket, board: Board) -> None:
+        self.task_id = str(task.pk)
+        self.attempt = task.attempt
+        self.args: Mapping[str, Any] = task.args
+        self._end = end
+        self._board = board
+        self._unit = ""
+        self._asking = threading.Lock()
+        self._asked = 0
+
+    def progress(self, done: int, total: int | None = None, *, unit: str = "bytes") -> None:
+        if unit != self._unit:
+            self._unit = unit
+            reports.send(self._end, "unit", text=unit[:20])
+        self._board.write(done, total)
+
+    def message(self, text: str) -> None:
+        reports.send(self._end, "message", text=str(text)[: reports.MESSAGE_LENGTH])
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        reports.send(self._end, "log", text=str(text)[: reports.LOG_LENGTH], level=level[:10])
+
+    def opened(self, kind: str, **ids: str) -> None:
+        self._ask("opened", {**ids, "kind": kind})
+
+    def closed(self, kind: str, **ids: str) -> None:
+        self._ask("closed", {**ids, "kind": kind})
+
+    def _ask(self, what: str, thing: Mapping[str, str]) -> None:
+        """Tell the minder and wait until it has stored it."""
+        if sum(len(str(value)) for value in thing.values()) > reports.IDS_LENGTH:
+            raise ValueError(f"{what}: more than {reports.IDS_LENGTH} characters")
+        with self._asking:
+            self._asked += 1
+            reports.send(self._end, what, thing=dict(thing), number=self._asked)
+            # A cancel may have left an answer unread: skip those of earlier questions.
+            while answer := reports.receive(self._end):
+                if answer.get("number") == self._asked:
+                    return
+        raise FencedError
+
+    def confirm(self) -> None:
+        mine = Task.objects.filter(
+            pk=self.task_id,
+            status=Status.RUNNING,
+            attempt=self.attempt,
+            lease_expires_at__gt=clock.now(),
+        )
+        row = mine.values_list("cancel_requested_at").first()
+        if row is None:
+            raise FencedError
+        if row[0] is not None:
+            raise CancelledError

@@ -1,0 +1,113 @@
+"""The pool of workers: a django-q2 cluster of its own, seen from its watcher's side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import NoReturn
+
+from django.db import connections
+from django_q.cluster import Cluster
+from django_q.conf import Conf
+from django_q.signals import post_spawn
+
+from tasks import processes, worker
+from tasks.bells import Bell, Pulse
+from tasks.broker import TokenBroker
+from tasks.forks import Fork
+
+logger = logging.getLogger(__name__)
+
+
+class Pool:
+    """One cluster: leader -> sentinel -> workers, pusher, monitor; each dies with its parent."""
+
+    def __init__(self, queues: Sequence[str], workers: int, name: str) -> None:
+        self.bells = worker.Bells(drain=Bell(), stop=Bell(), pulse=Pulse())
+        self.workers = workers
+        self.started = processes.now()
+        self.draining_since: float | None = None
+        self._members: set[int] = set()
+        self._fork = Fork(lambda: lead(queues, workers, name, self.bells))
+
+    @property
+    def pid(self) -> int:
+        return self._fork.pid
+
+    @property
+    def handle(self) -> int | None:
+        return self._fork.handle
+
+    def ended(self) -> bool:
+        return self._fork.ended()
+
+    def drain(self) -> None:
+        """Claim nothing more; end once the running attempts have ended."""
+        if self.draining_since is None:
+            self.draining_since = processes.now()
+            self.bells.drain.ring()
+            processes.kill(self.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Give up the running attempts: back into the queue."""
+        self.drain()
+        self.bells.stop.ring()
+
+    def kill(self) -> None:
+        """Leave no process of it behind."""
+        processes.kill_tree(self.pid)
+        self._fork.wait(1.0)
+
+    def forget(self) -> None:
+        self.bells.drain.close()
+        self.bells.stop.close()
+        self.bells.pulse.close()
+
+    def lost_a_member(self) -> bool:
+        """Whether a worker, pusher or monitor has died since the last look.
+
+        None ends by itself before the pool is drained. One that is killed may have held a lock of
+        the queue that all share, and then nothing runs ever again: the pool must be replaced.
+        """
+        self._members |= self._alive(2)
+        return not all(processes.identity(pid) for pid in self._members)
+
+    def last_sign(self) -> float:
+        """When a worker of it last looked for work."""
+        return self.bells.pulse.last()
+
+    def busy(self) -> bool:
+        """Whether an attempt is running: a worker has a child."""
+        return bool(self._alive(3))
+
+    def _alive(self, depth: int) -> set[int]:
+        """The living processes so many forks below the leader."""
+        level = [self.pid]
+        for _ in range(depth):
+            level = [child for parent in level for child in processes.children_of(parent)]
+        return {pid for pid in level if processes.identity(pid)}
+
+
+def lead(queues: Sequence[str], workers: int, name: str, bells: worker.Bells) -> NoReturn:
+    """Be the leader of a cluster until its sentinel ends."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    processes.name_this("backdrop-pool")
+    bells.drain.only_hear()
+    bells.stop.only_hear()
+    worker.bells = bells
+    connections.close_all()
+    post_spawn.connect(_settle_in)
+    Conf.WORKERS = workers
+    cluster = Cluster(broker=TokenBroker(name, queues=queues, name=name))
+    cluster.start()
+    cluster.sentinel.join()
+    os._exit(0)
+
+
+def _settle_in(**_: object) -> None:
+    worker.settle_in()

@@ -1,0 +1,108 @@
+"""The daemon: one event loop that keeps services going, housekeeping among them.
+
+A service is a coroutine function that takes the daemon and runs until `daemon.stopping` is set.
+`settings.DAEMON_SERVICES` names them; each is started again when it fails. Nothing here forks:
+services may bring libraries that don't survive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from tasks import housekeeper, reaper, watcher
+from tasks.models import Worker
+from tasks.periodic import Chore, Rounds
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 10.0
+LONGEST_PAUSE = 10.0
+
+Service = Callable[["Daemon"], Awaitable[None]]
+
+
+class Daemon:
+    """One `rundaemon`."""
+
+    def __init__(self) -> None:
+        self.name = watcher.own_name()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep all services going until SIGTERM or SIGINT, then give them a while to end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        services = [import_string(path) for path in settings.DAEMON_SERVICES]
+        keepers = [asyncio.create_task(self._keep(service)) for service in services]
+        await self.stopping.wait()
+        _, late = await asyncio.wait(keepers, timeout=STOP_SECONDS)
+        for keeper in late:
+            keeper.cancel()
+
+    async def _keep(self, service: Service) -> None:
+        pause = 0.5
+        while not self.stopping.is_set():
+            try:
+                await service(self)
+            except Exception as error:
+                logger.error("%s failed with %s", service.__qualname__, type(error).__name__)
+            await self.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, or until it's time to stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+
+async def keep_house(daemon: Daemon) -> None:
+    """The heartbeat row, the reaper, and in a thread of their own the apps' periodic functions."""
+    presence = housekeeper.Presence(daemon.name, Worker.Kind.DAEMON)
+    chores = (presence.tell, reaper.reap, reaper.call_callbacks)
+    with _thread("house") as house:
+        await asyncio.gather(
+            _every_tick(daemon, house, lambda: housekeeper.guarded(*chores)),
+            do_rounds(daemon),
+        )
+        await _in(house, lambda: housekeeper.guarded(presence.end))
+
+
+async def do_rounds(daemon: Daemon) -> None:
+    """Call the periodic functions that are due, one after another."""
+    rounds = Rounds()
+    with _thread("rounds") as thread:
+        await _every_tick(
+            daemon, thread, lambda: housekeeper.guarded(*(chore.run for chore in rounds.due()))
+        )
+
+
+async def _every_tick(daemon: Daemon, thread: ThreadPoolExecutor, chore: Chore) -> None:
+    while not daemon.stopping.is_set():
+        await _in(thread, chore)
+        await daemon.sleep(housekeeper.TICK)
+
+
+async def _in(thread: ThreadPoolExecutor, chore: Chore) -> None:
+    """Each thread keeps its own database connection, so always the same one."""
+    await asyncio.get_running_loop().run_in_executor(thread, chore)
+
+
+def _thread(name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+
+def main() -> None:
+    """Run a daemon; a thread that hangs doesn't keep it from ending."""
+    asyncio.run(Daemon().run())
+    logging.shutdown()
+    os._exit(0)

@@ -1,0 +1,286 @@
+"""The minder of an attempt: the worker itself, while a child process of its own runs the job.
+
+It owns the row. Each half second one statement is heartbeat, progress, fencing and cancel check at
+once; the child's death is noticed at once; whatever ends the attempt, no process of it is left and
+what it had opened outside is undone before the task moves on.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+from django.conf import settings
+
+from tasks import child, ends, forks, processes, queue, reports, undoing
+from tasks.bells import Bell
+from tasks.ends import End
+from tasks.errors import UnknownJobError
+from tasks.lease import Guard, Hold, Lease
+from tasks.models import Task
+from tasks.registry import Job
+from tasks.reports import Board
+from tasks.states import Outcome, Status
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.25
+TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
+UNDO_SECONDS = 10.0
+REPORTS_AT_ONCE = 256
+
+
+def mind(task: Task, *, since: float, stop: Bell | None = None) -> Status | None:
+    """Run a claimed task to the end of this attempt; the state it reached, None where it was lost.
+
+    `since` is `processes.now()` of before the claim; `stop` rings when attempts shall be given up.
+    """
+    lease = Lease(task, since)
+    try:
+        job = queue.known_job(task.job)
+        minder = Minder(job, task, lease, stop)
+    except UnknownJobError as error:
+        end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
+        return ends.write(task, lease, end)
+    except OSError as error:
+        end = End(Outcome.CRASHED, f"No process could be started for it: {error.strerror}.")
+        return ends.write(task, lease, end)
+    return minder.mind()
+
+
+class Minder:
+    """Watches one child from its start to its end."""
+
+    def __init__(self, job: Job, task: Task, lease: Lease, stop: Bell | None) -> None:
+        self.job, self.task, self.lease, self.stop = job, task, lease, stop
+        self.board = Board()
+        self.end: End | None = None
+        self.stopping: End | None = None  # why we stop it, once we do
+        self.fenced = False
+        self.result: list[str] = []
+        self.asked: list[int] = []  # questions of the child that wait for the database
+        self.channel, theirs = reports.channel()
+        try:
+            self.fork = forks.Fork(lambda: self._child(theirs))
+        finally:
+            theirs.close()
+        lease.note_child(self.fork.pid)
+        self.channel.setblocking(False)
+        self.guard = Guard(lease, self.fork.kill)
+        try:
+            self.guard.start()
+        except RuntimeError:  # no room for a thread
+            self.fork.kill()
+            raise
+        self.started = self.moved = processes.now()
+        self.renewed = self.killed_at = self.started
+        self.seen = 0
+        self.speaks = True
+
+    def _child(self, theirs: socket.socket) -> Any:
+        self.channel.close()
+        child.main(self.job, self.task, theirs, self.board)
+
+    def mind(self) -> Status | None:
+        try:
+            while not self.fork.ended():
+                self.wait()
+                self.listen()
+                self.renew()
+                self.enforce()
+            forks.kill_adopted()
+            self.listen(most=100_000)
+            if self.fenced:
+                logger.warning("%s was lost to others; nothing is changed", self)
+                return None
+            end = self.judge()
+            if not self.lease.over:  # else a reaper undoes it
+                self.undo()
+            return ends.write(self.task, self.lease, end, self.last_progress())
+        finally:
+            self.fork.kill()
+            self.guard.dismiss()
+            self.fork.wait(TERM_GRACE)
+            forks.kill_adopted()
+            self.channel.close()
+            self.board.close()
+
+    def __str__(self) -> str:
+        return f"Attempt {self.task.attempt} of task {self.task.pk}"
+
+    # Hearing ------------------------------------------------------------------------------------
+
+    def wait(self) -> None:
+        """Until the child says something or ends, we are told to stop, or it's time to renew."""
+        handles = [self.channel.fileno()] if self.speaks else []
+        if self.fork.handle is not None:
+            handles.append(self.fork.handle)
+        if self.stop is not None and not self.stopping:
+            handles.append(self.stop.fileno())
+        pause = 0.05 if self.fork.handle is None or self.stopping else PROGRESS_SECONDS / 2
+        forks.wait_for(
+            handles, min(pause, self.renewed + settings.HEARTBEAT_SECONDS - processes.now())
+        )
+
+    def listen(self, most: int = REPORTS_AT_ONCE) -> None:
+        """Take what the child has sent, some at a time so that renewals aren't kept waiting."""
+        for _ in range(most):
+            if not self.speaks:
+                return
+            try:
+                packet = reports.receive(self.channel)
+            except BlockingIOError:
+                return
+            except (ValueError, OSError):
+                self._nonsense()
+                return
+            if packet is None:
+                self.speaks = False
+                return
+            self.take(reports.storable(packet))
+
+    def _nonsense(self) -> None:
+        self.speaks = False
+        told = "The job's process sent its minder something unreadable. This is a fault of the job."
+        self.give_up(End(Outcome.CRASHED, told), at_once=True)
+
+    def take(self, packet: dict[str, Any]) -> None:
+        match packet:
+            case {"kind": "message", "text": str(text)}:
+                self.moved = processes.now()
+                self.lease.note(message=text[: reports.MESSAGE_LENGTH])
+            case {"kind": "log", "text": str(text), "level": str(level)}:
+                self.moved = processes.now()
+                self.lease.note_line(text[: reports.LOG_LENGTH], level[:10])
+            case {"kind": "unit", "text": str(unit)}:
+                self.lease.note(progress_unit=unit[:20])
+            case {"kind": "opened", "thing": dict(thing), "number": int(number)}:
+                self.lease.opened.append(thing)
+                self.store(number)
+            case {"kind": "closed", "thing": dict(thing), "number": int(number)}:
+                self.lease.opened = [other for other in self.lease.opened if other != thing]
+                self.store(number)
+            case {"kind": "result", "piece": str(piece)}:
+                self.result.append(piece)
+            case {"kind": "done"}:
+                result = reports.storable(reports.parse("".join(self.result)))
+                self.end = End(Outcome.SUCCEEDED, result=result)
+            case {"kind": "cancelled"}:
+                self.end = self.stopping or End(Outcome.CANCELLED)
+            case {"kind": "fenced"}:
+                self.fenced = True
+            case {"kind": "failed", "error": str(error)}:
+                self.end = End(
+                    Outcome.FAILED,
+                    error[: reports.ERROR_LENGTH],
+                    permanent=bool(packet.get("permanent")),
+                    retry_after=packet.get("retry_after"),
+                )
+            case _:
+                self._nonsense()
+
+    def store(self, number: int | None = None) -> None:
+        """Write what is open outside and answer the child, now or at the next renewal."""
+        if number is not None:
+            self.asked.append(number)
+        hold = self.lease.write_opened()
+        if hold is Hold.LOST:
+            self.lose()
+        elif hold is Hold.OURS:
+            for asked in self.asked:
+                try:
+                    reports.send(self.channel, "stored", number=asked)
+                except OSError:  # it has gone, or doesn't read: its own affair
+                    break
+            self.asked.clear()
+
+    # Renewing -----------------------------------------------------------------------------------
+
+    def _news(self) -> bool:
+        return self.lease.dirty or self.board.reports != self.seen
+
+    def renew(self) -> None:
+        pause = PROGRESS_SECONDS if self._news() else settings.HEARTBEAT_SECONDS
+        if self.fenced or processes.now() < self.renewed + pause:
+            return
+        self.renewed = processes.now()
+        self._look_at_board()
+        if self.asked:
+            self.store()
+        hold = self.lease.renew()
+        if hold is Hold.LOST:
+            self.lose()
+        elif hold is Hold.CANCEL:
+            self.give_up(End(Outcome.CANCELLED))
+
+    def _look_at_board(self) -> None:
+        if self.board.reports != self.seen:
+            self.seen = self.board.reports
+            self.moved = processes.now()
+            self.lease.note_progress(*self.board.read())
+
+    def last_progress(self) -> dict[str, Any]:
+        if self.board.reports == self.seen:
+            return {}
+        done, total = self.board.read()
+        return {"progress_done": done, "progress_total": total}
+
+    # Stopping -----------------------------------------------------------------------------------
+
+    def enforce(self) -> None:
+        now, task = processes.now(), self.task
+        if self.lease.over:
+            self.give_up(End(Outcome.LOST, ends.no_renewal()), at_once=True)
+        elif self.stopping:
+            if now >= self.killed_at:
+                self.fork.kill()
+        elif self.stop is not None and self.stop.rung():
+            self.give_up(End(Outcome.INTERRUPTED))
+        elif task.deadline_seconds and now >= self.started + task.deadline_seconds:
+            self.give_up(End(Outcome.TIMED_OUT, ends.too_long(task.deadline_seconds)))
+        elif task.stall_seconds and now >= self.moved + task.stall_seconds:
+            self._look_at_board()
+            if now >= self.moved + task.stall_seconds:
+                self.give_up(End(Outcome.TIMED_OUT, ends.stalled(task.stall_seconds)))
+
+    def give_up(self, why: End, *, at_once: bool = False) -> None:
+        """Stop the child: SIGTERM to its group, SIGKILL a second later; the first reason stays."""
+        if self.stopping is None:
+            self.stopping = why
+            self.killed_at = processes.now() + TERM_GRACE
+            self.fork.terminate()
+        if at_once:
+            self.fork.kill()
+
+    def lose(self) -> None:
+        """The task is another's by now."""
+        self.fenced = True
+        self.fork.kill()
+
+    def judge(self) -> End:
+        """What to write down. A result that was told counts, even if we were about to stop it."""
+        told, status = self.end, self.fork.status
+        if told is not None and told.outcome == Outcome.SUCCEEDED:
+            return told
+        if self.stopping is not None:
+            return self.stopping
+        if self.stop is not None and self.stop.rung():
+            return End(Outcome.INTERRUPTED)  # told to stop at the same time as we were
+        if told is not None and told.outcome != Outcome.CANCELLED:
+            return told
+        return End(Outcome.CRASHED, ends.died(status, told))
+
+    def undo(self) -> None:
+        """Undo what is open outside, in a process of its own that can't keep us from renewing."""
+        if not self.lease.opened:
+            return
+        try:
+            fork = forks.Fork(lambda: undoing.main(self.task.pk, self.task.attempt))
+        except OSError:
+            return  # it stays written down, and a reaper tries again
+        limit = processes.now() + UNDO_SECONDS
+        while not fork.wait(PROGRESS_SECONDS) and processes.now() < limit:
+            self.lease.renew()
+        fork.kill()
+        fork.wait(TERM_GRACE)

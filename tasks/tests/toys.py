@@ -1,0 +1,185 @@
+"""Toy jobs for tests of the engine: each behaves in one way that real jobs may, well or badly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tasks.errors import JobError, PermanentError
+from tasks.models import Task
+from tasks.registry import Job, register
+
+
+def note(context, what: str) -> None:
+    """Add a line to the ledger outside, if the test keeps one: task, attempt, pid, what, when."""
+    if "ledger" in context.args:
+        line = f"{context.task_id} {context.attempt} {os.getpid()} {what} {time.time()}\n"
+        descriptor = os.open(context.args["ledger"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
+
+def nothing(context):
+    note(context, "did")
+    return {"attempt": context.attempt, "started": time.time()}
+
+
+def sleep(context):
+    """Works for `seconds`, in Python, reporting all the while."""
+    note(context, "begin")
+    begun = time.monotonic()
+    seconds = context.args.get("seconds", 60)
+    while (passed := time.monotonic() - begun) < seconds:
+        context.progress(int(passed * 1000), int(seconds * 1000), unit="ms")
+        time.sleep(0.01)
+    context.progress(int(seconds * 1000), int(seconds * 1000), unit="ms")
+    note(context, "end")
+    return {"slept": seconds}
+
+
+def hang(context):
+    """Waits in one system call and reports nothing."""
+    note(context, "begin")
+    time.sleep(context.args.get("seconds", 60))
+
+
+def compute(context):
+    """C code that never lets Python have a look at signals."""
+    note(context, "begin")
+    hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 400_000_000)
+
+
+def stubborn(context):
+    """Ignores SIGTERM, in every way it can."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note(context, "begin")
+    while True:
+        time.sleep(0.1)
+
+
+def spawn(context):
+    """A program of its own group's, a deaf one, and one that leaves the group."""
+    for preface in ("", "trap '' TERM; ", "exec setsid "):
+        subprocess.Popen(["sh", "-c", f"{preface}sleep {context.args['mark']}"])
+    note(context, "begin")
+    if context.args.get("leave"):
+        return
+    time.sleep(60)
+    return
+
+
+def die(context):
+    """Dies as told, in its first attempts."""
+    note(context, "begin")
+    if context.attempt > context.args.get("times", 99):
+        return {"attempt": context.attempt}
+    match context.args["how"]:
+        case "exit":
+            os._exit(3)
+        case "sysexit":
+            sys.exit(4)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "memory":
+            raise MemoryError
+        case "secret":
+            raise RuntimeError("the password is hunter2")
+        case "unserialisable":
+            return {"what": object()}
+        case "list":
+            return [1, 2]
+        case "nan":
+            return {"what": float("nan")}
+        case "large":
+            return {"what": "x" * 5_000_000}
+        case "garbage":
+            os.write(context._end.fileno(), b"\xff not json")
+            time.sleep(60)
+        case "fail":
+            raise JobError("It went wrong.", remedy="Try something else.")
+        case "later":
+            raise JobError("Come back later.", retry_after=context.args["after"])
+        case "permanent":
+            raise PermanentError("No such thing.", remedy="Make one.")
+
+
+def odd(context):
+    """Odd and huge reports, and a large result."""
+    context.message("nul \0 and half a pair \ud800 " + "x" * 100_000)
+    context.log("nul \0 " + "y" * 100_000, level="x" * 1000)
+    context.progress(-5, 2**80)
+    context.progress(2**70, None, unit="z" * 100)
+    return {"text": "nul \0", "large": "x" * 1_000_000}
+
+
+def chatter(context):
+    for number in range(context.args.get("lines", 5000)):
+        context.log(f"line {number}")
+
+
+def open_things(context):
+    """Opens two things, closes one, and goes on as told."""
+    folder = Path(context.args["folder"])
+    for name in ("kept", "left"):
+        path = folder / f"{name}-{context.attempt}"
+        context.opened("file", path=str(path))
+        path.touch()
+        note(context, f"opened-{name}")
+    context.closed("file", path=str(folder / f"kept-{context.attempt}"))
+    note(context, "begin")
+    if context.attempt > context.args.get("times", 99):
+        context.closed("file", path=str(folder / f"left-{context.attempt}"))
+        return
+    while not context.args.get("crash"):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def remove_file(thing) -> None:
+    if (Path(thing["path"]).parent / "undo-fails").exists():
+        raise OSError("not now")
+    Path(thing["path"]).unlink(missing_ok=True)
+
+
+def confirm(context):
+    """Waits for the test's word, then asks whether the task is still its own."""
+    word = Path(context.args["word"])
+    note(context, "begin")
+    while not word.exists():
+        time.sleep(0.02)
+    context.confirm()
+    note(context, "confirmed")
+
+
+def tell_end(task: Task) -> None:
+    """Writes the end down outside, unless the test wants it to fail."""
+    if "told" in task.args:
+        told = Path(task.args["told"])
+        if (told.parent / "callback-fails").exists():
+            raise OSError("not now")
+        with told.open("a") as file:
+            file.write(f"{task.pk} {task.status} {task.attempt}\n")
+
+
+QUICK = (0.1, 0.2)
+
+for run in (nothing, sleep, hang, compute, stubborn, spawn, die, odd, chatter, confirm):
+    name = f"toy-{run.__name__}"
+    register(Job(name=name, run=run, title=f"Toy: {run.__name__}", backoff=QUICK, ended=tell_end))
+register(
+    Job(
+        name="toy-open",
+        run=open_things,
+        title="Toy: open things",
+        backoff=QUICK,
+        undo=remove_file,
+        ended=tell_end,
+    )
+)

@@ -1,0 +1,186 @@
+"""The watcher: keeps a pool of workers and a housekeeper alive, and leaves no process behind.
+
+It never asks the database, so that nothing can keep it from its one duty: a process that died or
+hangs is replaced. What only the database can tell (due tasks wait, nothing starts) it hears from
+the housekeeper. Everything below dies with it, and what loses its parent becomes its child.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+from django.conf import settings
+
+from tasks import forks, housekeeper, processes
+from tasks.cluster import Pool
+from tasks.housekeeper import Housekeeper
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.5
+CLEAN_UP_SECONDS = 15.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
+IDLE_STOP_SECONDS = 3.0  # for a pool without attempts to stop in, else it is killed
+SHORT_LIFE = 20.0
+LONGEST_PAUSE = 8.0
+
+
+class Watcher:
+    """One `runworkers`."""
+
+    def __init__(self, queues: Sequence[str], workers: int) -> None:
+        self.queues, self.workers = list(queues), workers
+        self.name = own_name()
+        self.pool: Pool | None = None
+        self.retired: list[Pool] = []
+        self.housekeeper: Housekeeper | None = None
+        self.asked_to_stop = 0
+        self.stopping_since: float | None = None
+        self._start_at = 0.0
+        self._pause = 0.0
+
+    def run(self) -> None:
+        """Watch until SIGTERM or SIGINT; a second one hurries."""
+        processes.name_this("backdrop-watch")
+        processes.tie_forks()
+        processes.adopt_orphans()
+        self._listen_to_signals()
+        while not self._over():
+            self._look()
+            self._sleep()
+        self._leave_nothing()
+
+    # Signals ------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        self._wake, woken = socket.socketpair()
+        self._wake.setblocking(False)
+        woken.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        self._woken = woken
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._asked)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        self.asked_to_stop += 1
+
+    def _sleep(self) -> None:
+        forks.wait_for([self._wake.fileno()], TICK)
+        with suppress(BlockingIOError):
+            self._wake.recv(1024)
+
+    # One look -----------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        if self.asked_to_stop:
+            self._stop()
+        self._look_at_housekeeper()
+        self._look_at_pool()
+        self._look_at_retired()
+        self._kill_strays()
+        if self.pool is None and self.stopping_since is None and processes.now() >= self._start_at:
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            self.pool = Pool(self.queues, self.workers, self.name)
+        except OSError as error:
+            logger.error("No pool could be started: %s", error.strerror)
+            self._plan_restart(0.0)
+
+    def _plan_restart(self, lifetime: float) -> None:
+        """At once after a long life; ever later where pools die young."""
+        self._pause = 0.0 if lifetime > SHORT_LIFE else min(LONGEST_PAUSE, self._pause * 2 or 0.25)
+        self._start_at = processes.now() + self._pause
+
+    def _look_at_housekeeper(self) -> None:
+        if self.housekeeper is not None and self.housekeeper.lost():
+            logger.error("The housekeeper died or hangs; another one is started")
+            self.housekeeper.kill()
+            self.housekeeper = None
+        if self.housekeeper is None:
+            with suppress(OSError):
+                self.housekeeper = housekeeper.start(self.name, self.queues, self.workers)
+
+    def _look_at_pool(self) -> None:
+        pool = self.pool
+        if pool is None or pool.draining_since is not None:
+            return
+        if pool.ended():
+            logger.error("The pool of workers ended; another one is started")
+            self._plan_restart(processes.now() - pool.started)
+            pool.forget()
+            self.pool = None
+        elif pool.draining_since is None and self._ill(pool):
+            self._plan_restart(processes.now() - pool.started)
+            pool.drain()
+            self.retired.append(pool)
+            self.pool = None
+
+    def _ill(self, pool: Pool) -> bool:
+        if pool.lost_a_member():
+            logger.error("A process of the pool died; the pool is replaced")
+            return True
+        if self.housekeeper is not None and self.housekeeper.sees_waiting(pool.last_sign()):
+            logger.error("Due tasks wait and none is started; the pool is replaced")
+            return True
+        return False
+
+    def _look_at_retired(self) -> None:
+        """Pools that stop: each goes on until its attempts have ended, then must go."""
+        for pool in [*self.retired, *([self.pool] if self.pool is not None else [])]:
+            since = pool.draining_since
+            if since is None:
+                continue
+            if not pool.ended() and processes.now() > since + IDLE_STOP_SECONDS and not pool.busy():
+                pool.kill()
+            if pool.ended():
+                pool.forget()
+                self.retired = [other for other in self.retired if other is not pool]
+                self.pool = None if self.pool is pool else self.pool
+
+    def _kill_strays(self) -> None:
+        """What became our child because its parent died belongs to nobody any more."""
+        pools = [*self.retired, *([self.pool] if self.pool is not None else [])]
+        ours = {pool.pid for pool in pools}
+        if self.housekeeper is not None:
+            ours.add(self.housekeeper.pid)
+        for pid in processes.children_of(os.getpid()):
+            if pid not in ours:
+                processes.kill(pid)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    # Stopping -----------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        now = processes.now()
+        if self.stopping_since is None:
+            self.stopping_since = now
+            logger.info("Stopping: running attempts have %g s", settings.SHUTDOWN_GRACE_SECONDS)
+        patience = 0.0 if self.asked_to_stop > 1 else settings.SHUTDOWN_GRACE_SECONDS
+        for pool in [*self.retired, *([self.pool] if self.pool is not None else [])]:
+            pool.drain()
+            if now >= self.stopping_since + patience:
+                pool.stop()
+            if now >= self.stopping_since + patience + CLEAN_UP_SECONDS:
+                pool.kill()
+
+    def _over(self) -> bool:
+        return self.stopping_since is not None and self.pool is None and not self.retired
+
+    def _leave_nothing(self) -> None:
+        if self.housekeeper is not None:
+            self.housekeeper.stop()
+        forks.kill_adopted()
+
+
+def own_name() -> str:
+    """Which watcher this is, on all machines and for ever: host:pid:start."""
+    return f"{socket.gethostname()}:{processes.identity(os.getpid()).replace('.', ':')}"
