@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from backdrop_site import processes
+from tasks.processes import adopt_orphans
 
 BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0
@@ -65,7 +66,7 @@ class Supervisor:
         self._stops = 0
 
     def run(self) -> None:
-        processes.become_subreaper()
+        adopt_orphans()
         with self._signals():
             try:
                 while not self._stops:
