@@ -31,6 +31,24 @@ class StorageError(PipelineError):
     """The destination could not be written or read: unreachable, refused, full."""
 
 
+class MissingObjectError(StorageError):
+    """There is no object of that key."""
+
+    permanent = True
+
+    def __init__(self, place: str, key: str) -> None:
+        super().__init__(f"{place} has no object {key}.", remedy="It was removed or renamed.")
+
+
+class ObjectExistsError(StorageError):
+    """The key is taken, and an object is never overwritten."""
+
+    permanent = True
+
+    def __init__(self, place: str, key: str) -> None:
+        super().__init__(f"{place} already has an object {key}.", remedy="Choose another name.")
+
+
 class CorruptError(PipelineError):
     """What was read back is not what was stored (checksum, end marker, size)."""
 

@@ -5,7 +5,7 @@ An adapter is one file; each passes the conformance suite of its port.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,7 +62,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object that is whole. `key` is relative to the destination's prefix."""
+    """An object that is whole. `key` is relative to the destination's prefix.
+
+    `version` is the store's own id of what was written, empty where the place keeps no versions
+    (and from `list`).
+    """
 
     key: str
     size: int
@@ -74,10 +78,12 @@ class ObjectStore(Protocol):
 
     `write` consumes the stream with constant memory and makes the object visible by its last act;
     when the stream raises, or the process dies, nothing is visible under the key. `before_commit`
-    is called once everything is stored but not yet visible; if it raises, nothing becomes visible.
-    An existing key is never overwritten: StorageError. Missing keys raise StorageError
-    (permanent) from `read` and `stat`; `delete` of a missing key is no error. Every refusal is a
-    StorageError that names the place and the remedy.
+    is called once the stream has ended and nothing but the last act is left; if it raises,
+    nothing becomes visible. What the stream raises goes through unchanged, a BaseException too.
+    An existing key is never overwritten: ObjectExistsError; of several writers of a key one wins.
+    Missing keys raise MissingObjectError from `read` (on entering) and `stat`; `delete` of a
+    missing key is no error. Every refusal is a StorageError that names the place and the remedy.
+    An adapter tries again by itself, for seconds; its caller needn't, but may try the whole again.
     """
 
     def check(self) -> None:
@@ -96,18 +102,26 @@ class ObjectStore(Protocol):
         closed: Callable[[dict[str, str]], None] | None = None,
     ) -> StoredObject:
         """`opened` is told of what must be undone if this process dies (`{"upload_id", "key"}`),
-        before it is used; `closed` when it was completed or undone."""
+        before it is used; `closed` when it was completed or undone, and not when it couldn't be.
+        Where a death leaves nothing neither is called."""
 
-    def read(self, key: str) -> AbstractContextManager[Stream]: ...
+    def read(
+        self, key: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Stream]:
+        """The object's bytes from `offset` on; nothing past its end. A broken connection is
+        mended in place; an object that changed meanwhile is an error."""
 
     def stat(self, key: str) -> StoredObject: ...
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]: ...
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """What is whole and begins with `prefix` (any text, not only a folder), in any order."""
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str, *, version: str = "") -> None:
+        """Remove the object, or only that version of it where the place keeps versions."""
 
-    def undo(self, opened: dict[str, str]) -> None:
-        """Undo what a dead process opened; idempotent."""
+    def undo(self, opened: Mapping[str, str]) -> None:
+        """Undo what a dead process opened; idempotent, and no error where there is nothing."""
 
     def sweep(self, *, older_than_seconds: float) -> int:
-        """Remove leftovers of ours (temporary files, multipart uploads); returns how many."""
+        """Remove leftovers of ours (temporary files, multipart uploads) on which nothing was done
+        for that long; returns how many."""

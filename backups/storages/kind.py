@@ -1,0 +1,73 @@
+"""What a kind of destination is: the options it wants, and how its store is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from backups.pipeline.errors import StorageError
+from backups.pipeline.ports import ObjectStore
+
+Options = Mapping[str, Any]
+
+
+class OptionsError(StorageError):
+    """A destination's settings make no sense; `fields` has a sentence for each that is wrong.
+
+    The key `secret` stands for the destination's secret, everything else for an option.
+    """
+
+    permanent = True
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        told = " ".join(f"{name}: {sentence}" for name, sentence in fields.items())
+        super().__init__(f"The destination's settings make no sense. {told}")
+        self.fields = dict(fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of destination."""
+
+    name: str
+    label: str
+    schema: Mapping[str, Any]
+    """JSON schema of `Destination.options`. A property's `refusal` is what a person is told when
+    the value does not fit; `default` fills what is left out."""
+    credential: str
+    """What the secret is called; empty where there is none."""
+    build: Callable[[Options, str], ObjectStore]
+    """Makes the store; opens no connection."""
+
+    def options(self, options: Options, secret: str) -> dict[str, Any]:
+        """The options with their defaults; raises OptionsError."""
+        given = {name: value for name, value in options.items() if value not in (None, "")}
+        errors = list(Draft202012Validator(self.schema).iter_errors(given))
+        fields = {name: told for error in errors for name, told in self._told(error)}
+        if self.credential and not secret:
+            fields["secret"] = f"Enter the {self.credential.lower()}."
+        if fields:
+            raise OptionsError(fields)
+        return {**self._defaults(), **given}
+
+    def _told(self, error: ValidationError) -> list[tuple[str, str]]:
+        """Field and sentence for each fault; never the value, which may be a misplaced secret."""
+        if error.validator == "required":
+            return [(name, "This is needed.") for name in self._missing(error)]
+        if error.validator == "additionalProperties":
+            known = ", ".join(self.schema["properties"])
+            unknown = set(error.instance) - set(self.schema["properties"])
+            return [(name, f"There is no such option; known are {known}.") for name in unknown]
+        name = str(error.absolute_path[0]) if error.absolute_path else "options"
+        return [(name, self.schema["properties"].get(name, {}).get("refusal", "Not usable."))]
+
+    def _missing(self, error: ValidationError) -> list[str]:
+        return [name for name in self.schema["required"] if name not in error.instance]
+
+    def _defaults(self) -> dict[str, Any]:
+        properties = self.schema["properties"].items()
+        return {name: told["default"] for name, told in properties if "default" in told}

@@ -1,0 +1,103 @@
+"""The row of the table of kinds: what a destination in a bucket wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from storages.backends.s3 import S3Storage
+
+from backups.storages.kind import Kind
+from backups.storages.s3.store import S3Store
+
+
+def _build(options: Mapping[str, Any], secret: str) -> S3Store:
+    endpoint = str(options.get("endpoint", "")).rstrip("/")
+    return S3Store(
+        S3Storage(
+            access_key=options["access_key"],
+            secret_key=secret,
+            security_token=None,
+            session_profile=None,
+            bucket_name=options["bucket"],
+            location=str(options.get("prefix", "")).strip("/"),
+            endpoint_url=endpoint or None,
+            region_name=options["region"],
+            client_config=_config(endpoint, options.get("path_style")),
+        )
+    )
+
+
+def _config(endpoint: str, path_style: bool | None) -> Config:
+    amazon = not endpoint or f".{urlsplit(endpoint).hostname}".endswith(
+        (".amazonaws.com", ".amazonaws.com.cn")
+    )
+    by_path = path_style if path_style is not None else not amazon
+    # Amazon checks each part by a checksum of the newer kind, which many other stores refuse;
+    # there the signature covers the part (http), or TLS does.
+    checksums = "when_supported" if amazon else "when_required"
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if by_path else "auto"},
+        request_checksum_calculation=checksums,
+        response_checksum_validation=checksums,
+        ignore_configured_endpoint_urls=True,
+    )
+
+
+_FOLDER = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+
+KIND = Kind(
+    name="s3",
+    label="S3 or compatible",
+    credential="Secret key",
+    build=_build,
+    schema={
+        "type": "object",
+        "required": ["bucket", "access_key"],
+        "additionalProperties": False,
+        "properties": {
+            "bucket": {
+                "type": "string",
+                "title": "Bucket",
+                "pattern": r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+                "refusal": "A bucket's name has 3 to 63 small letters, digits, dots or dashes.",
+            },
+            "prefix": {
+                "type": "string",
+                "title": "Prefix",
+                "description": "The folder in the bucket; empty for all of it.",
+                "pattern": rf"^/?{_FOLDER}(/{_FOLDER}){{0,5}}/?$",
+                "refusal": "Use letters, digits, dots, dashes and underscores, and single slashes.",
+            },
+            "endpoint": {
+                "type": "string",
+                "title": "Endpoint",
+                "description": "Empty for Amazon S3.",
+                "pattern": r"^https?://[A-Za-z0-9._\[\]:-]+/?$",
+                "refusal": "Enter an address such as https://storage.example.org:9000.",
+            },
+            "region": {
+                "type": "string",
+                "title": "Region",
+                "pattern": r"^[A-Za-z0-9-]{1,40}$",
+                "default": "us-east-1",
+                "refusal": "Use letters, digits and dashes.",
+            },
+            "path_style": {
+                "type": "boolean",
+                "title": "Bucket in the path",
+                "description": "Left out: in the path but for Amazon's own endpoints.",
+                "refusal": "This is true or false.",
+            },
+            "access_key": {
+                "type": "string",
+                "title": "Access key",
+                "pattern": r"^[\x21-\x7e]{1,256}$",
+                "refusal": "This is no access key.",
+            },
+        },
+    },
+)
