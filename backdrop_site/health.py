@@ -68,19 +68,25 @@ class DatabaseProbe:
         with self._lock:
             if self._asked is None or self._asked.done():
                 self._asked = Future()
-                Thread(target=_ask, args=[self._asked], name="readyz", daemon=True).start()
+                Thread(target=_answer, args=[self._asked], name="readyz", daemon=True).start()
             asked = self._asked
         asked.result(timeout=within)
 
 
-def _ask(asked: Future[None]) -> None:
+def _answer(asked: Future[None]) -> None:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        ask()
     except Exception as error:
         asked.set_exception(error)
     else:
         asked.set_result(None)
+
+
+def ask() -> None:
+    """A connection of its own each time, closed at once: an idle one proves nothing."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
     finally:
         connection.close()
 

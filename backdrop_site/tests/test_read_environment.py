@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,42 @@ def test_the_example_file_starts_as_it_is(tmp_path):
         [sys.executable, "-c", code], cwd=copy, env={}, capture_output=True, text=True, timeout=60
     )
     assert run.stdout == "8000\n", run.stderr
+
+
+def test_processes_that_start_at_once_agree_on_the_secrets_they_make(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        found = list(
+            threads.map(
+                lambda _: environment.read_secret("JWT_SECRET", folder=tmp_path, generate=True),
+                range(8),
+            )
+        )
+    assert len(set(found)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["jwt_secret"]
+
+
+def test_a_kept_secret_that_others_could_read_is_closed_to_them(tmp_path):
+    file = tmp_path / "jwt_secret"
+    file.write_text("k" * 40)
+    file.chmod(0o644)
+    assert environment.read_secret("JWT_SECRET", folder=tmp_path, generate=True) == "k" * 40
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_kept_secret_that_can_not_be_read_is_told_by_name(tmp_path):
+    (tmp_path / "jwt_secret").mkdir()
+    with pytest.raises(ImproperlyConfigured, match=r"JWT_SECRET is kept in .*jwt_secret"):
+        environment.read_secret("JWT_SECRET", folder=tmp_path, generate=True)
+
+
+@pytest.mark.parametrize("name", environment.SECRET_NAMES)
+def test_each_secret_that_is_missing_or_short_is_refused_by_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv(f"{name}_FILE", raising=False)
+    with pytest.raises(ImproperlyConfigured, match=f"{name} is not set"):
+        environment.read_secret(name, folder=tmp_path, generate=False)
+    monkeypatch.setenv(name, "x" * 31)
+    with pytest.raises(ImproperlyConfigured, match=f"{name} has fewer than 32 bytes") as told:
+        environment.read_secret(name, folder=tmp_path, generate=False)
+    assert "x" * 31 not in str(told.value)
+    assert not list(tmp_path.iterdir())
