@@ -1,0 +1,1 @@
+"""The pages. Thin: they ask the policy, call one verb, and render."""

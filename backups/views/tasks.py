@@ -1,0 +1,126 @@
+"""Pages of tasks: what runs and waits, what ended and how, one task in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import policy
+from accounts.models import User
+from accounts.policy import Verb
+from backups.views.pages import asker, go_on, page, paged
+from tasks import transitions
+from tasks.models import Event, Task
+from tasks.states import ENDED, Status
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+LINES = 500
+"""As many lines of history as a page keeps; live.js drops older ones too."""
+
+FILTERS = {
+    "": ("All", ENDED),
+    "succeeded": ("Succeeded", {Status.SUCCEEDED}),
+    "failed": ("Failed", {Status.FAILED}),
+    "cancelled": ("Cancelled", {Status.CANCELLED, Status.EXPIRED}),
+}
+
+
+@login_required
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    return page(request, "tasks/index.html", **_list(request))
+
+
+@login_required
+@require_GET
+def rows(request: HttpRequest) -> HttpResponse:
+    """The inside of the list, for live refresh."""
+    return page(request, "tasks/_tasks.html", **_list(request))
+
+
+@login_required
+@require_GET
+def show(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return page(request, "tasks/task.html", **_one(request, pk))
+
+
+@login_required
+@require_GET
+def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The inside of a task's page, for live refresh."""
+    return page(request, "tasks/_progress.html", **_one(request, pk))
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    task = _get(request, Verb.RUN, pk)
+    if transitions.cancel(task, by=asker(request)):
+        messages.success(request, f"{task}: cancel asked for.")
+    else:
+        messages.info(request, f"{task} had already ended.")
+    return go_on(request, task_page(task))
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    task = _get(request, Verb.RUN, pk)
+    if transitions.retry(task, by=asker(request)):
+        messages.success(request, f"{task}: queued again.")
+    else:
+        messages.info(request, f"{task} can't be tried again: only a failed task can.")
+    return go_on(request, task_page(task))
+
+
+def task_page(task: Task) -> str:
+    return reverse("task", args=[task.pk])
+
+
+def under_way(user: User) -> QuerySet[Task]:
+    """What runs and waits, in the order it was asked for."""
+    return _known(user).filter(status__in=set(Status) - ENDED).order_by("created_at")
+
+
+def ended(user: User) -> QuerySet[Task]:
+    """What ended, newest first."""
+    return _known(user).filter(status__in=ENDED).order_by("-finished_at", "-created_at")
+
+
+def _known(user: User) -> QuerySet[Task]:
+    return policy.visible(user, Task.objects.all()).select_related(
+        "backup__database", "proof__backup__database", "restore__backup__database"
+    )
+
+
+def _get(request: HttpRequest, verb: Verb, pk: UUID) -> Task:
+    return policy.get_or_404(asker(request), verb, Task.objects.all(), pk=pk)
+
+
+def _list(request: HttpRequest) -> dict[str, Any]:
+    user, chosen = asker(request), request.GET.get("status", "")
+    chosen = chosen if chosen in FILTERS else ""
+    return {
+        "running": list(under_way(user)),
+        "ended": paged(request, ended(user).filter(status__in=FILTERS[chosen][1]), 50),
+        "chosen": chosen,
+        "filters": [(name, label) for name, (label, _) in FILTERS.items()],
+    }
+
+
+def _one(request: HttpRequest, pk: UUID) -> dict[str, Any]:
+    task = policy.get_or_404(asker(request), Verb.SEE, _known(asker(request)), pk=pk)
+    lines = Event.objects.filter(task=task).exclude(message="").order_by("-seq")[:LINES]
+    return {
+        "task": task,
+        "attempts": task.attempts.order_by("number"),
+        "events": list(lines)[::-1],
+    }
