@@ -6,4 +6,5 @@ from backups.api.routes import router
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(router.urls)),
+    path("", include("backups.page_urls")),
 ]
