@@ -9,4 +9,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from accounts import keys
 
-        checks.register(keys.check_at_start)
+        checks.register(keys.check_at_start, keys.TAG)

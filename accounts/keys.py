@@ -11,9 +11,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from accounts.models import KeyFingerprint
+
+TAG = "secrets"
+"""For `requires_system_checks` of commands that want this check alone."""
 
 
 class WrongKeyError(ImproperlyConfigured):
@@ -54,13 +57,20 @@ def check() -> None:
 
 
 def check_at_start(**options: object) -> list[checks.CheckMessage]:
-    """System check, so that no command that works on the database starts with a wrong key."""
+    """System check, so that no command that works on the database starts with a wrong key.
+
+    A connection it had to open is closed again: some commands fork afterwards.
+    """
+    opened = connection.connection is None
     try:
         check()
     except WrongKeyError as error:
         return [checks.Critical(str(error), id="accounts.E001")]
     except DatabaseError:
         return []  # not migrated, or not there: whoever needs it says so better
+    finally:
+        if opened:
+            connection.close()
     return []
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts import keys
 from tasks.watcher import Watcher
 
 
 class Command(BaseCommand):
     help = "Run tasks on this machine, several at once, until SIGTERM or Ctrl-C (twice: hurry)."
-    requires_system_checks = []
+    requires_system_checks = [keys.TAG]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
