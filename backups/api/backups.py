@@ -15,7 +15,7 @@ from rest_framework.reverse import reverse
 
 from accounts.policy import Verb
 from backups.api.figures import StatusField, TaskFigures, with_status
-from backups.api.owned import UUID_REGEX, Cancels, Door, RunnableField, asker, idempotency_key
+from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker, idempotency_key
 from backups.api.proofs import ProofSerializer
 from backups.api.restores import RestoreInto, RestoreSerializer
 from backups.api.schema import IDEMPOTENCY_KEY, LOCATION
@@ -116,7 +116,7 @@ _STARTED = {202: BackupSerializer, 200: BackupSerializer}
     cancel=extend_schema(summary="Stop a backup", request=None, responses={202: BackupSerializer}),
 )
 class BackupViewSet(
-    Cancels,
+    Followed,
     Door,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,

@@ -14,14 +14,13 @@ from rest_framework.response import Response
 from accounts.policy import Verb
 from backups import connections
 from backups.addresses import TYPE_AGAIN, moves_database
-from backups.api.owned import Door, NamedSerializer, SecretField
+from backups.api.owned import Door, NamedSerializer
 from backups.models import Database
 
 
 class DatabaseSerializer(NamedSerializer[Database]):
     """A database and how to reach it. The password goes in and never comes out."""
 
-    password = SecretField(help_text="Left out it stays as it is; an empty text clears it.")
     has_password = serializers.SerializerMethodField()
 
     class Meta:

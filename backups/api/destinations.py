@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.policy import Verb
 from backups import connections, storages
 from backups.addresses import TYPE_AGAIN, moves_destination
-from backups.api.owned import Door, NamedSerializer, SecretField
+from backups.api.owned import Door, NamedSerializer
 from backups.models import Destination
 
 
@@ -22,7 +22,6 @@ class DestinationSerializer(NamedSerializer[Destination]):
     """A place for backups; `kind` says what `options` may hold. The secret never comes out."""
 
     options = serializers.DictField(required=False)
-    secret = SecretField(help_text="Left out it stays as it is; an empty text clears it.")
     has_secret = serializers.SerializerMethodField()
 
     class Meta:

@@ -1,62 +1,30 @@
-"""The live figures of the task behind a backup, a restore or a proof."""
+"""The task behind a backup, a restore or a proof: how it stands, and where to follow it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from rest_framework import serializers
 
+from tasks.api.serializers import StatusSerializer
 from tasks.models import Task
 from tasks.states import Status
 
 
-class ProgressFigures(serializers.Serializer[Task]):
-    """How far a task is."""
+class TaskFigures(StatusSerializer):
+    """The task's status, and the addresses that tell and stop it."""
 
-    done = serializers.IntegerField(source="progress_done")
-    total = serializers.IntegerField(source="progress_total", allow_null=True)
-    unit = serializers.CharField(source="progress_unit")
-    percent = serializers.FloatField(allow_null=True)
-    rate = serializers.FloatField(
-        source="progress_rate", allow_null=True, help_text="Units a second"
-    )
-    eta_seconds = serializers.FloatField(allow_null=True)
+    status_url = serializers.CharField()
+    cancel_url = serializers.CharField()
 
-
-class TaskFigures(serializers.ModelSerializer[Task]):
-    """What a list shows of a task; `status_url` has the rest."""
-
-    progress = ProgressFigures(source="*")
-    status_url = serializers.SerializerMethodField()
-    cancel_url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Task
-        fields = [
-            "id",
-            "status",
-            "message",
-            "progress",
-            "attempt",
-            "max_attempts",
-            "error",
-            "started_at",
-            "finished_at",
-            "status_url",
-            "cancel_url",
-        ]
-        read_only_fields = fields
-
-    def get_status_url(self, task: Task) -> str:
-        return self._absolute(f"/task/status/{task.pk}")
-
-    def get_cancel_url(self, task: Task) -> str:
-        return self._absolute(f"/task/cancel/{task.pk}")
-
-    def _absolute(self, path: str) -> str:
-        request = self.context.get("request")
-        return str(request.build_absolute_uri(path)) if request else path
+    def to_representation(self, instance: Task) -> dict[str, Any]:
+        return {
+            **super().to_representation(instance),
+            "status_url": reverse("service-status", args=[instance.pk]),
+            "cancel_url": reverse("service-cancel", args=[instance.pk]),
+        }
 
 
 class StatusField(serializers.ChoiceField):

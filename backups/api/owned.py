@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Model
@@ -15,10 +17,11 @@ from rest_framework.response import Response
 from accounts import policy
 from accounts.models import Team, Teamwork, User
 from accounts.policy import Verb
-from accounts.rest import TeamScoped, TeamworkSerializer, VisibleRelatedField
-from backups.api.refusals import ConflictError, as_problem
-from backups.api.schema import ProblemSchema
+from accounts.rest import ConflictError, TeamScoped, TeamworkSerializer, VisibleRelatedField
+from backups.api.refusals import as_problem
+from backups.api.schema import DoorSchema
 from tasks import transitions
+from tasks.live import report
 
 if TYPE_CHECKING:
     from rest_framework.generics import GenericAPIView
@@ -36,15 +39,26 @@ class Door(TeamScoped):
     """Mixin, left of a view set: the nouns' own refusals become problem documents, and the
     OpenAPI document names them. `conflicting` names the actions that can answer 409."""
 
-    schema = ProblemSchema()
+    schema = DoorSchema()
     conflicting: ClassVar[frozenset[str]] = frozenset()
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(as_problem(exc))
 
 
-class Cancels(View):
-    """Mixin, left of a view set whose rows have a task: `POST …/cancel/`."""
+class Followed(View):
+    """Mixin, left of a view set whose rows have a task: its place in the queue, and
+    `POST …/cancel/`."""
+
+    places: Mapping[UUID, int | None] | None = None
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        self.places = report.positions(row.task for row in page or [] if row.task)
+        return page
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "places": self.places}
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
@@ -63,17 +77,6 @@ class RunnableField(VisibleRelatedField[Row]):
         if not policy.may(asker(self.context["request"]), Verb.RUN, row):
             raise PermissionDenied(policy.refusal(Verb.RUN))
         return row
-
-
-class SecretField(serializers.CharField):
-    """Goes in, never comes out. Left out it stays as it is; an empty text clears it."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("required", False)
-        options.setdefault("allow_blank", True)
-        super().__init__(
-            write_only=True, trim_whitespace=False, style={"input_type": "password"}, **options
-        )
 
 
 class NamedSerializer(TeamworkSerializer[Row]):

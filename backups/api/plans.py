@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
+from accounts.rest import ConflictError
 from backups.api.backups import BackupSerializer, started
 from backups.api.owned import Door, NamedSerializer
-from backups.api.refusals import ConflictError
 from backups.api.schema import IDEMPOTENCY_KEY, LOCATION
 from backups.models import Plan
 from tasks.states import ENDED

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from accounts.policy import Verb
 from backups.api.figures import StatusField, TaskFigures, with_status
-from backups.api.owned import UUID_REGEX, Cancels, Door, RunnableField, asker
+from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
 from backups.models import Backup, Proof
 from tasks.states import Status
 
@@ -65,7 +65,7 @@ class ProofFilter(filters.FilterSet):
     cancel=extend_schema(summary="Stop a drill", request=None, responses={202: ProofSerializer}),
 )
 class ProofViewSet(
-    Cancels,
+    Followed,
     Door,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,

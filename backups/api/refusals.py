@@ -9,20 +9,13 @@ from django.db.models import ProtectedError
 from rest_framework import status
 from rest_framework.exceptions import APIException
 
+from accounts.rest import ConflictError
 from backups.models import RefusedError
 from backups.pipeline.errors import PipelineError
 from tasks.errors import IdempotencyConflictError
 
 if TYPE_CHECKING:
     from django.db.models import Model
-
-
-class ConflictError(APIException):
-    """409: it makes no sense in the present state."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-    default_detail = "This makes no sense in the present state."
 
 
 class UnreachableError(APIException):

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.policy import Verb
 from accounts.rest import VisibleRelatedField
 from backups.api.figures import StatusField, TaskFigures, with_status
-from backups.api.owned import UUID_REGEX, Cancels, Door, RunnableField, asker
+from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
 from backups.models import Backup, Database, Restore
 from tasks.states import Status
 
@@ -82,7 +82,7 @@ class RestoreFilter(filters.FilterSet):
     ),
 )
 class RestoreViewSet(
-    Cancels,
+    Followed,
     Door,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,

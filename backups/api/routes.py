@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rest_framework.routers import SimpleRouter
-
+from accounts.rest import Router
 from backups.api.backups import BackupViewSet
 from backups.api.databases import DatabaseViewSet
 from backups.api.destinations import DestinationViewSet
@@ -11,16 +10,7 @@ from backups.api.plans import PlanViewSet
 from backups.api.proofs import ProofViewSet
 from backups.api.restores import RestoreViewSet
 
-
-class EitherSlashRouter(SimpleRouter):
-    """Answers with and without the slash, so that no POST is lost in a redirect."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trailing_slash = "/?"
-
-
-router = EitherSlashRouter()
+router = Router()
 router.register("databases", DatabaseViewSet)
 router.register("destinations", DestinationViewSet)
 router.register("plans", PlanViewSet)
