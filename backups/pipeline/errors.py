@@ -59,5 +59,12 @@ class RestoreError(PipelineError):
     """The database server did not take the restored data."""
 
 
+class LackingError(RestoreError):
+    """The server lacks what the dump needs (an extension, a collation, a role): this says nothing
+    against the backup."""
+
+    permanent = True
+
+
 class StalledError(PipelineError):
     """No byte moved for longer than the plan allows."""

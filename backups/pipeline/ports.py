@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 Block = bytes | bytearray | memoryview
 """Valid only until the next block is pulled: a stage that keeps bytes copies them."""
@@ -30,6 +30,8 @@ class SourceInfo:
     tool: str
     """The client program's own version line."""
     estimated_bytes: int | None
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    """What the engine needs to make such a database again, in JSON's types; for the manifest."""
 
 
 class Source(Protocol):

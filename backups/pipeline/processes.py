@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -72,6 +73,22 @@ def stop(process: subprocess.Popen[bytes], *, grace: float, first: int = signal.
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait()
+
+
+def wait(process: subprocess.Popen[bytes], *, seconds: float) -> int | None:
+    """The exit status, or None when it still runs after that time."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def widen(pipe: int) -> None:
+    """A pipe of 1 MiB saves most of the switches between writer and reader."""
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+    except PermissionError:  # this user has enough wide pipes
+        return
 
 
 def clean_environment() -> dict[str, str]:
