@@ -33,7 +33,7 @@ from tasks.live import report
 from tasks.live.database import ask
 from tasks.live.mailbox import BehindError, Change
 from tasks.live.poller import watching
-from tasks.live.socket import NOT_THERE, CloseError, Receive, Send, Socket
+from tasks.live.socket import NOT_THERE, CloseError, Receive, Send, Socket, split
 from tasks.live.watches import TaskWatch, TeamsWatch
 from tasks.models import Event, Task
 from tasks.states import ENDED
@@ -68,17 +68,37 @@ class TaskSocket(Socket):
         await ask(_task, self.visitor.user, self.pk)
 
     async def _snapshot(self, after: int | None) -> tuple[int, int | None]:
-        """Tell how it stands and what happened after `after`; the seq and place told."""
+        """Tell how it stands and what happened after `after`; the seq and place told.
+
+        More events than fit follow it one by one; until the last of them every message's seq
+        is an event's, so that who is cut off in between comes back for the rest.
+        """
         task, position = await ask(_task, self.visitor.user, self.pk)
-        if after is not None and after > task.seq:
-            after = None  # of another life of this database
-        events = await ask(_events, self.pk, after, task.seq)
-        await self.tell("snapshot", task.seq, task=report.told(task, position), events=events)
-        while len(events) == EVENTS_AT_ONCE:
-            events = await ask(_events, self.pk, events[-1]["seq"], task.seq)
-            for event in events:
-                await self.tell("event", event["seq"], event=event)
+        standing = report.told(task, position)
+        if after is None or after > task.seq:  # the latter is of another life of this database
+            newest = await ask(_newest_events, self.pk, task.seq)
+            await self.tell("snapshot", task.seq, task=standing, events=newest)
+            return task.seq, position
+        events = await ask(_events_after, self.pk, after, task.seq)
+        first, rest = split(events)
+        whole = not rest and len(events) < EVENTS_AT_ONCE
+        seq = task.seq if whole else first[-1]["seq"] if first else after
+        await self.tell("snapshot", seq, task=standing, events=first)
+        if not whole:
+            await self._tell_rest(events, rest, until=task.seq)
+            await self.tell("update", task.seq, task=standing)
         return task.seq, position
+
+    async def _tell_rest(
+        self, events: list[dict[str, Any]], rest: list[dict[str, Any]], *, until: int
+    ) -> None:
+        """Tell `rest`, the end of `events`, and all that come after those."""
+        while True:
+            for event in rest:
+                await self.tell("event", event["seq"], event=event)
+            if len(events) < EVENTS_AT_ONCE:
+                return
+            events = rest = await ask(_events_after, self.pk, events[-1]["seq"], until)
 
     async def _tell_change(self, change: Change, told: int) -> int:
         if change.task is None:
@@ -124,9 +144,11 @@ class TasksSocket(Socket):
         rows, places = await ask(_tasks, self._watch.teams, self._after)
         lost = [pk for pk, (_, team) in self._told.items() if team not in self._watch.teams]
         self._told = {row.pk: (row.seq, row.team_id) for row in reversed(rows)}
-        self._after = self._next_seq()
-        tasks = [report.told(row, places.get(row.pk)) for row in rows]
-        await self.tell("snapshot", self._after, tasks=tasks)
+        first, rest = split([report.told(row, places.get(row.pk)) for row in rows])
+        await self.tell("snapshot", self._next_seq(), tasks=first)
+        for task in rest:
+            await self.tell("update", self._next_seq(), task=task)
+        self._after = self._seq
         for pk in lost:
             await self.tell("removed", self._next_seq(), id=str(pk))
 
@@ -165,13 +187,17 @@ def _task(user: User, pk: UUID) -> tuple[Task, int | None]:
     return task, queue.position(task)
 
 
-def _events(pk: UUID, after: int | None, until: int) -> list[dict[str, Any]]:
-    """The events after a number, as many as are sent at once; else the newest; oldest first."""
-    events = Event.objects.filter(task=pk, seq__lte=until)
-    if after is None:
-        return [report.event_of(event) for event in events.order_by("-seq")[:LAST_EVENTS]][::-1]
-    later = events.filter(seq__gt=after).order_by("seq")[:EVENTS_AT_ONCE]
-    return [report.event_of(event) for event in later]
+def _newest_events(pk: UUID, until: int) -> list[dict[str, Any]]:
+    """The last events that fit into one message, oldest first."""
+    newest = Event.objects.filter(task=pk, seq__lte=until).order_by("-seq")[:LAST_EVENTS]
+    fitting, _ = split([report.event_of(event) for event in newest])
+    return fitting[::-1]
+
+
+def _events_after(pk: UUID, after: int, until: int) -> list[dict[str, Any]]:
+    """The next EVENTS_AT_ONCE after a number, oldest first."""
+    later = Event.objects.filter(task=pk, seq__gt=after, seq__lte=until).order_by("seq")
+    return [report.event_of(event) for event in later[:EVENTS_AT_ONCE]]
 
 
 def _teams(user: User) -> frozenset[int]:

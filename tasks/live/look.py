@@ -33,7 +33,7 @@ class Look:
         places = self._places_due(single)
         if moved or places:
             tell_singles(single, places=places)
-        if moved:
+        if moved or self._teams.sweep_is_due:
             self._teams.tell([watch for watch in watches if isinstance(watch, TeamsWatch)])
 
     def _moved(self, watches: Collection[Watch]) -> bool:

@@ -23,7 +23,22 @@ BAD_REQUEST = 4400
 NOT_SIGNED_IN = 4401
 NOT_THERE = 4404
 BEAT_SECONDS = 1.0
+MESSAGE_BYTES = 500_000
 RECHECK_SECONDS = 10.0
+
+
+def split(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What goes into one message, and the rest: many clients take no more than a mebibyte."""
+    size = 0
+    for place, item in enumerate(items):
+        size += len(_json(item))
+        if size > MESSAGE_BYTES:
+            return items[:place], items[place:]
+    return items, []
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"))
 
 
 class CloseError(Exception):
@@ -102,7 +117,7 @@ class Socket:
     async def tell(self, kind: str, seq: int, **content: Any) -> None:
         """Send one message; waits while the client doesn't take what was sent before."""
         self._seq = seq
-        text = json.dumps({"type": kind, "seq": seq, **content}, separators=(",", ":"))
+        text = _json({"type": kind, "seq": seq, **content})
         await self._send({"type": "websocket.send", "text": text})
 
     def asked(self, name: str) -> str:

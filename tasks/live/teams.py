@@ -10,7 +10,7 @@ what has been deleted.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Set
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
@@ -31,6 +31,9 @@ ROWS = 1000
 TOLD_AT_ONCE = 300  # more than that: it is cheaper for everybody to read the rows
 
 
+TeamsOf = Mapping[TeamsWatch, Set[int]]
+
+
 class Head(NamedTuple):
     """The least that tells whether a task has changed."""
 
@@ -47,39 +50,48 @@ class TeamsLook:
         self._watches: frozenset[TeamsWatch] = frozenset()
         self._teams: frozenset[int] = frozenset()
         self._swept = float("-inf")
+        self._owes = False
+
+    @property
+    def sweep_is_due(self) -> bool:
+        """Whether there were glances since the last sweep, and that was long enough ago."""
+        return self._owes and time.monotonic() - self._swept >= SWEEP_SECONDS
 
     def tell(self, watches: Collection[TeamsWatch]) -> None:
         """Tell each watch what has changed in its teams; new ones, to read the rows themselves."""
-        new = frozenset(watches) - self._watches
-        self._watches = frozenset(watches)
-        teams = frozenset[int]().union(*(watch.teams for watch in watches))
-        if not teams <= self._teams:
-            # Of a team not looked at so far nothing is known: begin again, as for the first.
-            self._known, self._swept = {}, float("-inf")
-            new = self._watches
-        self._teams = teams
+        teams_of = {watch: frozenset(watch.teams) for watch in watches}
+        teams = frozenset[int]().union(*teams_of.values())
+        # Of these nothing is known yet: who watches them reads the rows after this look.
+        new_teams = teams - self._teams
+        new = {watch for watch in watches if watch not in self._watches or watch.teams & new_teams}
+        self._watches, self._teams = frozenset(watches), teams
+        self._known = {pk: head for pk, head in self._known.items() if head.team_id in teams}
         letters = post.Letters()
         if teams:
-            self._look(letters)
+            self._look(teams_of, new_teams, letters)
         for watch in new:
             letters.add_spill(watch)
         letters.send()
 
-    def _look(self, letters: post.Letters) -> None:
-        begin = self._swept == float("-inf")
-        sweep = time.monotonic() - self._swept >= SWEEP_SECONDS
+    def _look(self, teams_of: TeamsOf, new_teams: Set[int], letters: post.Letters) -> None:
+        sweep = bool(new_teams) or time.monotonic() - self._swept >= SWEEP_SECONDS
+        self._owes = not sweep
         found, missing = self._sweep() if sweep else self._glance()
-        changed = {pk: head for pk, head in found.items() if self._known.get(pk) != head}
+        changed = {
+            pk
+            for pk, head in found.items()
+            if self._known.get(pk) != head and head.team_id not in new_teams
+        }
         gone = {pk: self._known.pop(pk) for pk in missing}
         self._known = found if sweep else self._known | found
-        if begin:
-            return  # everybody reads the rows
         if len(changed) > TOLD_AT_ONCE:
-            for watch in self._watches:
+            for watch in teams_of:
                 letters.add_spill(watch)
-            return
-        self._tell_gone(gone, letters)
-        self._tell_changed(changed, letters)
+        else:
+            for change in [*_departures(gone), *_changes(changed)]:
+                for watch, teams in teams_of.items():
+                    if change.team_id in teams:
+                        letters.add(watch, change)
 
     def _glance(self) -> tuple[dict[UUID, Head], set[UUID]]:
         """What changed lately, and what is running; the latter's ids that are gone."""
@@ -103,23 +115,18 @@ class TeamsLook:
         rows = Task.objects.filter(team__in=self._teams, updated_at__gte=clock.now(-seconds))
         return _heads(rows.order_by("-updated_at")[:ROWS])
 
-    def _tell_gone(self, gone: dict[UUID, Head], letters: post.Letters) -> None:
-        for pk, head in gone.items():
-            change = Change(task_id=pk, team_id=head.team_id, seq=head.seq + 1, task=None)
-            self._tell_team(change, letters)
 
-    def _tell_changed(self, changed: Collection[UUID], letters: post.Letters) -> None:
-        rows = Task.objects.in_bulk(list(changed)) if changed else {}
-        places = report.positions(rows.values())
-        for pk, row in rows.items():
-            task = report.told(row, places.get(pk))
-            change = Change(task_id=pk, team_id=row.team_id, seq=row.seq, task=task)
-            self._tell_team(change, letters)
+def _departures(gone: Mapping[UUID, Head]) -> Iterator[Change]:
+    for pk, head in gone.items():
+        yield Change(task_id=pk, team_id=head.team_id, seq=head.seq + 1, task=None)
 
-    def _tell_team(self, change: Change, letters: post.Letters) -> None:
-        for watch in self._watches:
-            if change.team_id in watch.teams:
-                letters.add(watch, change)
+
+def _changes(changed: Collection[UUID]) -> Iterator[Change]:
+    rows = Task.objects.in_bulk(list(changed)) if changed else {}
+    places = report.positions(rows.values())
+    for pk, row in rows.items():
+        task = report.told(row, places.get(pk))
+        yield Change(task_id=pk, team_id=row.team_id, seq=row.seq, task=task)
 
 
 def _heads(tasks: QuerySet[Task]) -> dict[UUID, Head]:
