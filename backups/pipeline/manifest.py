@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from backups.pipeline.errors import CorruptError
-from backups.pipeline.fingerprint import Table
+from backups.pipeline.fingerprint import Fingerprint, Table
 
 FORMAT_VERSION = 1
 
@@ -49,6 +49,13 @@ class Manifest:
     schema: str = ""
     traits: Mapping[str, Any] = field(default_factory=dict)
     """What the engine needs to make such a database: encoding, collation, roles."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the dump held, as `comparison.compare` takes it."""
+        return Fingerprint(
+            tables=self.tables, sequences=self.sequences, schema=self.schema, complete=True
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The manifest in JSON's types."""
