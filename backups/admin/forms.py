@@ -86,24 +86,24 @@ class DestinationForm(OwnedForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         cleaned["options"] = cleaned.get("options") or {}
+        if not isinstance(cleaned["options"], Mapping):
+            self.add_error("options", "Enter an object: {…}.")
+            return cleaned
         self.keep("secret", moved=moves_destination(self.instance, cleaned))
         if not self.errors:
             self._check_options(cleaned)
         return cleaned
 
     def _check_options(self, cleaned: Mapping[str, Any]) -> None:
-        if not isinstance(cleaned["options"], Mapping):
-            self.add_error("options", "Enter an object: {…}.")
-            return
+        given = "given" if cleaned.get("secret") else ""
         try:
-            given = "given" if cleaned.get("secret") else ""
             storages.validated(cleaned["kind"], cleaned["options"], given)
         except storages.OptionsError as error:
             for name, sentence in error.fields.items():
-                own = name in ("kind", "secret")
-                self.add_error(
-                    name if own else "options", sentence if own else f"{name}: {sentence}"
-                )
+                if name in ("kind", "secret"):
+                    self.add_error(name, sentence)
+                else:
+                    self.add_error("options", f"{name}: {sentence}")
 
 
 class PlanForm(OwnedForm):
