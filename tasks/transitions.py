@@ -47,13 +47,13 @@ def move(
     *,
     attempt: int | None = None,
     only_if: Q | None = None,
-    message: str = "",
+    history: str = "",
     level: str = "info",
     **changes: Any,
 ) -> bool:
     """Move a task from one state to another if it still is there, and in that attempt; else False.
 
-    `changes` are further fields; `message` is what its history says. Raises ValueError for a move
+    `changes` are further fields; `history` is what its history says. Raises ValueError for a move
     that the table of states doesn't have.
     """
     if to not in MOVES[was]:
@@ -69,7 +69,7 @@ def move(
             return False
         write_event(
             task_id,
-            message or f"{was.label} -> {to.label}",
+            history or f"{was.label} -> {to.label}",
             kind=Event.Kind.MOVE,
             level=level,
             data={"from": was, "to": to},
@@ -110,7 +110,7 @@ def cancel(task: Task, *, by: User | None) -> bool:
                 return True
         elif Status.CANCELLED not in MOVES[was]:
             return False
-        elif move(task.pk, was, Status.CANCELLED, message=f"Cancelled {who}"):
+        elif move(task.pk, was, Status.CANCELLED, history=f"Cancelled {who}"):
             return True
     return False
 
@@ -135,7 +135,7 @@ def retry(task: Task, *, by: User | None) -> bool:
         task.pk,
         Status.FAILED,
         Status.QUEUED,
-        message=f"Put back into the queue {who}",
+        history=f"Put back into the queue {who}",
         tries=0,
         run_at=clock.now(),
         finished_at=None,
@@ -186,7 +186,7 @@ def finish(
             to,
             attempt=attempt,
             only_if=only_if,
-            message=_story(row, outcome, to, error),
+            history=_story(row, outcome, to, error),
             level="info" if to in (Status.SUCCEEDED, Status.CANCELLED) or not error else "error",
             **changes,
         )

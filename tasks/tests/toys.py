@@ -78,6 +78,10 @@ def die(context):
     note(context, "begin")
     if context.attempt > context.args.get("times", 99):
         return {"attempt": context.attempt}
+    return die_now(context)
+
+
+def die_now(context):
     match context.args["how"]:
         case "exit":
             os._exit(3)
@@ -90,7 +94,7 @@ def die(context):
         case "memory":
             raise MemoryError
         case "secret":
-            raise RuntimeError("the password is hunter2")
+            raise RuntimeError("the password is " + "".join(("hunter", "2")))
         case "unserialisable":
             return {"what": object()}
         case "list":
@@ -99,15 +103,16 @@ def die(context):
             return {"what": float("nan")}
         case "large":
             return {"what": "x" * 5_000_000}
-        case "garbage":
-            os.write(context._end.fileno(), b"\xff not json")
-            time.sleep(60)
         case "fail":
             raise JobError("It went wrong.", remedy="Try something else.")
         case "later":
             raise JobError("Come back later.", retry_after=context.args["after"])
         case "permanent":
             raise PermanentError("No such thing.", remedy="Make one.")
+        case "garbage":
+            os.write(context._end.fileno(), b"\xff not json")
+    time.sleep(60)
+    return None
 
 
 def odd(context):
