@@ -1,0 +1,182 @@
+"""What a first start makes of the environment."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+
+from backups.first_start import Address, begin
+from backups.models import Database, Destination, Plan
+
+pytestmark = pytest.mark.django_db
+
+NAMES = (
+    "STORAGE",
+    "S3_ENDPOINT",
+    "S3_BUCKET",
+    "S3_REGION",
+    "S3_USE_PATH_STYLE",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "POSTGRES_URL",
+)
+S3 = {
+    "STORAGE": "s3",
+    "S3_ENDPOINT": "http://127.0.0.1:8333",
+    "S3_BUCKET": "backups",
+    "S3_REGION": "eu-central-1",
+    "S3_USE_PATH_STYLE": "true",
+    "S3_ACCESS_KEY": "keeper",
+    "S3_SECRET_KEY": "sec/ret+=",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, settings, tmp_path):
+    """environment(NAME="value"): only these are set."""
+    settings.BACKUP_DIR = tmp_path / "kept"
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+
+    def given(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return given
+
+
+def test_it_works(settings, capsys):
+    call_command("firststart")
+    destination = Destination.objects.get()
+    assert (destination.name, destination.kind) == ("local", "local")
+    assert destination.options == {"folder": str(settings.BACKUP_DIR)}
+    assert settings.BACKUP_DIR.is_dir()
+    assert not Database.objects.exists()
+
+
+def test_a_bucket_becomes_the_first_destination(team, environment):
+    environment(**S3)
+    begin(team, first=True)
+    destination = Destination.objects.get()
+    assert (destination.team, destination.name, destination.kind) == (team, "s3", "s3")
+    assert destination.options == {
+        "endpoint": "http://127.0.0.1:8333",
+        "bucket": "backups",
+        "region": "eu-central-1",
+        "path_style": True,
+        "access_key": "keeper",
+    }
+    assert destination.secret.reveal() == "sec/ret+="
+
+
+def test_secrets_are_read_from_files(team, environment, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("from-a-file\n")
+    environment(**{**S3, "S3_SECRET_KEY": ""}, S3_SECRET_KEY_FILE=str(file))
+    begin(team, first=True)
+    assert Destination.objects.get().secret.reveal() == "from-a-file"
+
+
+def test_a_later_start_makes_nothing(team, environment):
+    environment(POSTGRES_URL="postgres://keeper@db/shop")
+    begin(team, first=False)
+    assert not Destination.objects.exists()
+    assert not Database.objects.exists()
+
+
+def test_a_second_start_keeps_what_a_person_removed(capsys):
+    call_command("firststart")
+    Destination.objects.all().delete()
+    call_command("firststart")
+    assert not Destination.objects.exists()
+
+
+def test_a_database_is_registered_with_a_plan(team, environment):
+    environment(POSTGRES_URL="postgres://keeper:p%40ss%2Fw%3Ard%25@db:5433/shop?sslmode=require")
+    begin(team, first=True)
+    database = Database.objects.get()
+    assert (database.team, database.name, database.engine) == (team, "shop", "postgres")
+    assert (database.host, database.port, database.dbname) == ("db", 5433, "shop")
+    assert (database.username, database.sslmode) == ("keeper", "require")
+    assert database.password.reveal() == "p@ss/w:rd%"
+    plan = Plan.objects.get()
+    assert (plan.team, plan.name, plan.database) == (team, "shop", database)
+    assert plan.destination == Destination.objects.get()
+
+
+def test_a_name_that_is_no_file_name_is_made_one(team, environment):
+    environment(POSTGRES_URL="postgres://keeper@db/my%20shop")
+    begin(team, first=True)
+    database = Database.objects.get()
+    assert (database.name, database.dbname) == ("my-shop", "my shop")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://u:p@h/d", ("h", 5432, "d", "u", "p")),
+        ("postgresql://u:p@h:1/d", ("h", 1, "d", "u", "p")),
+        ("postgres://u@h", ("h", 5432, "u", "u", "")),
+        ("postgres://u@h/", ("h", 5432, "u", "u", "")),
+        ("postgres://u:p@[::1]:5433/d", ("::1", 5433, "d", "u", "p")),
+        ("postgres://u:p@/d", ("127.0.0.1", 5432, "d", "u", "p")),
+        ("postgres://u:p@/d?host=/run/postgresql", ("/run/postgresql", 5432, "d", "u", "p")),
+        ("postgres://u:p@ss#w/r:d?x%y@h:1/d", ("h", 1, "d", "u", "p@ss#w/r:d?x%y")),
+        ("postgres://u%40corp:p%25@h/d", ("h", 5432, "d", "u@corp", "p%")),
+    ],
+)
+def test_addresses_are_understood_encoded_or_not(url, expected):
+    found = Address.parse(url)
+    assert (found.host, found.port, found.dbname, found.username, found.password) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:hidden@h/d",
+        "postgres:u:hidden@h/d",
+        "postgres://:hidden@h/d",
+        "postgres://u:hidden@h:port/d",
+        "postgres://u:hidden@h:99999/d",
+        "postgres://u:hidden@h/d?colour=red",
+        "hidden",
+    ],
+)
+def test_an_address_that_makes_no_sense_is_told_without_the_password(team, environment, url):
+    environment(POSTGRES_URL=url)
+    with pytest.raises(ImproperlyConfigured, match="POSTGRES_URL should be") as told:
+        begin(team, first=True)
+    assert "hidden" not in str(told.value)
+    assert told.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"STORAGE": "tape"}, "STORAGE should be one of local, s3"),
+        ({**S3, "S3_BUCKET": ""}, "S3_BUCKET"),
+        ({**S3, "S3_USE_PATH_STYLE": "perhaps"}, "S3_USE_PATH_STYLE should be true or false"),
+        ({**S3, "S3_ENDPOINT": "nowhere"}, "S3_ENDPOINT"),
+        ({**S3, "S3_SECRET_KEY": ""}, "S3_SECRET_KEY"),
+        ({**S3, "S3_SECRET_KEY": "", "S3_SECRET_KEY_FILE": "/no/such"}, "S3_SECRET_KEY_FILE"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, values, name):
+    environment(**values)
+    with pytest.raises(ImproperlyConfigured, match=name) as told:
+        begin(team, first=True)
+    assert S3["S3_SECRET_KEY"] not in str(told.value)
+    assert not Destination.objects.exists()
+
+
+def test_an_address_shows_no_password():
+    assert "hidden" not in repr(Address.parse("postgres://u:hidden@h/d"))
+
+
+def test_every_variable_is_known_to_the_settings():
+    from backdrop_site import environment
+
+    secrets = {f"{name}_FILE" for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY", "POSTGRES_URL")}
+    assert {*NAMES, *secrets} <= set(environment.ELSEWHERE)
