@@ -133,10 +133,10 @@ def test_several_machines_starting_at_once_make_one_of_each(tmp_path):
     subprocess.run([*manage, "migrate", "-v0"], env=environment, check=True, timeout=120)
     starts = [
         subprocess.Popen([*manage, "firststart"], env=environment, stdout=-1, text=True)
-        for _ in range(4)
+        for _ in range(3)
     ]
     told = "".join(start.communicate(timeout=120)[0] for start in starts)
-    assert [start.returncode for start in starts] == [0] * 4
+    assert [start.returncode for start in starts] == [0] * 3
     assert len(LOGIN.findall(told)) == 1
     count = "from accounts.models import *; print(User.objects.count(), Team.objects.count())"
     counted = subprocess.run(

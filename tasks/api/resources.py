@@ -77,7 +77,9 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
             raise ConflictError("Only a failed task can be retried.")
         return self._moved(task)
 
-    @extend_schema(responses=EventSerializer(many=True))
+    @extend_schema(
+        responses=EventSerializer(many=True), filters=False
+    )  # they would be looked for on Task
     @action(detail=True, filterset_class=EventFilter, ordering_fields=["seq"])
     def events(self, request: Request, pk: str) -> Response:
         """What has happened to it, oldest first."""
