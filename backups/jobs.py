@@ -12,10 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups import recipes
-from backups.models import Backup, Destination, Proof, Restore
-from backups.pipeline import drill, flow
+from backups.models import Backup, Database, Destination, Proof, Restore
+from backups.pipeline import drill, flow, scratch
 from backups.pipeline.errors import PipelineError
 from backups.pipeline.manifest import Manifest
+from backups.pipeline.postgres.sink import drop_restoring
 from tasks import registry
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
@@ -169,6 +170,13 @@ def run_restore(context: Context) -> Mapping[str, Any]:
     return {"restore": str(restore.pk), "dbname": restore.dbname, "raw_bytes": backup.raw_bytes}
 
 
+def undo_restore(opened: Mapping[str, str]) -> None:
+    """Drop the half-filled database of a dead attempt."""
+    target = Database.objects.filter(pk=opened["target"]).first()
+    if target is not None:
+        drop_restoring(recipes.server_of(target), opened["name"])
+
+
 # Drill ------------------------------------------------------------------------------------------
 
 
@@ -200,6 +208,11 @@ def run_drill(context: Context) -> Mapping[str, Any]:
     return {"proof": str(proof.pk), "verdict": proof.verdict, "tables": len(proof.tables)}
 
 
+def undo_drill(opened: Mapping[str, str]) -> None:
+    """Remove the scratch server of a dead attempt; on another machine its own sweep does."""
+    scratch.remove(opened["folder"])
+
+
 def end_drill(task: Task) -> None:
     """A drill that could not be run leaves its reason: the backup is neither proven nor broken."""
     Proof.objects.filter(task=task, verdict="").update(
@@ -210,5 +223,5 @@ def end_drill(task: Task) -> None:
 
 
 registry.register(Job(name="backup", run=run_backup, title="Backup", undo=undo_backup))
-registry.register(Job(name="restore", run=run_restore, title="Restore", max_attempts=1))
-registry.register(Job(name="drill", run=run_drill, title="Drill", ended=end_drill))
+registry.register(Job(name="restore", run=run_restore, title="Restore", undo=undo_restore))
+registry.register(Job(name="drill", run=run_drill, title="Drill", undo=undo_drill, ended=end_drill))

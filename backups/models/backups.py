@@ -86,7 +86,6 @@ class Backup(Teamwork):
                 title=f"Restore {self.database.name} into {dbname}",
                 args={"backup": str(self.pk)},
                 queue=target.queue,
-                max_attempts=1,
             )
             return Restore.objects.create(
                 team=self.team, backup=self, target=target, dbname=dbname, replace=replace, task=task

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from backups.pipeline import binaries, flow, scratch
+from backups.pipeline import binaries, comparison, flow, scratch
 from backups.pipeline.errors import CorruptError, LackingError, RestoreError
 from backups.pipeline.fingerprint import Fingerprint, Fingerprinted
 from backups.pipeline.manifest import Manifest
-from backups.pipeline.ports import ObjectStore
-from backups.pipeline.postgres import PostgresSink, PostgresSource
+from backups.pipeline.ports import ObjectStore, Stream
+from backups.pipeline.postgres import PostgresServer, PostgresSink, PostgresSource
 
 ROOM = 2
 """Bytes of disk that a restored database may take for each byte of its dump, indexes and all."""
@@ -58,20 +58,17 @@ def _drill_on(
 ) -> Report:
     server.create_missing_roles(list(manifest.traits.get("roles", [])))
     sink = PostgresSink(
-        server.server(), dbname=_NAME, traits=manifest.traits, single_transaction=True
+        server.server(),
+        dbname=_NAME,
+        traits=manifest.traits,
+        single_transaction=True,
+        waiting=watcher.message,
     )
     try:
         flow.load_object(key, manifest, store, sink, watcher)
     except (CorruptError, LackingError, RestoreError) as error:
         return _refused(error)
-    watcher.message("Reading the restored data back")
-    source = PostgresSource(server.server(_NAME))
-    info = source.check()
-    with source.open() as dump:
-        tables = Fingerprinted(dump)
-        for _ in flow.Reported(tables, watcher, "Comparing", manifest.raw_bytes):
-            pass
-    return _compared(manifest, tables.result(), info.server_version)
+    return _compared(server.server(_NAME), key, manifest, store, watcher)
 
 
 def _refused(error: CorruptError | RestoreError) -> Report:
@@ -80,23 +77,35 @@ def _refused(error: CorruptError | RestoreError) -> Report:
     return Report(verdict=verdict, reason=str(error))
 
 
-def _compared(manifest: Manifest, found: Fingerprint, server_version: str) -> Report:
-    rows: list[dict[str, Any]] = []
-    for name in sorted({*manifest.tables, *found.tables}):
-        was, now = manifest.tables.get(name), found.tables.get(name)
-        same = was is not None and now is not None and was.digest == now.digest
-        rows.append(
-            {
-                "table": name,
-                "rows": was.rows if was else None,
-                "rows_restored": now.rows if now else None,
-                "verdict": "same" if same else "differs",
-            }
-        )
-    bad = [row["table"] for row in rows if row["verdict"] == "differs"]
+def _compared(
+    restored: PostgresServer,
+    key: str,
+    manifest: Manifest,
+    store: ObjectStore,
+    watcher: flow.Watcher,
+) -> Report:
+    """Dump what was restored with the same client, and compare; of rows in another order than
+    before both dumps are read again."""
+    watcher.message("Reading the restored data back")
+    source = PostgresSource(restored)
+    with source.open() as dump:
+        contents = Fingerprinted(dump)
+        exhaust(flow.Reported(contents, watcher, "Comparing", manifest.raw_bytes))
+    expected = Fingerprint(tables=manifest.tables, sequences=manifest.sequences)
+    found = comparison.compare(expected, contents.result())
+    if found.unsettled:
+        watcher.message("Comparing the rows of tables that came back in another order")
+        with store.read(key) as stored, source.open() as dump:
+            found = found.settled(flow.read_dump(key, manifest, stored), dump)
     return Report(
-        verdict="differs" if bad else "proven",
-        reason=f"{len(bad)} tables came back different: {', '.join(bad[:3])}." if bad else "",
-        tables=rows,
-        server_version=server_version,
+        verdict="proven" if found.good else "differs",
+        reason="" if found.good else str(found),
+        tables=[asdict(table) for table in found.tables],
+        server_version=source.check().server_version,
     )
+
+
+def exhaust(stream: Stream) -> None:
+    """Read it for what its stages learn."""
+    for _ in stream:
+        pass
