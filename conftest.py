@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> Iterator[None]:
+    """One round for a password instead of a million."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+        yield
+
+
 @pytest.fixture
 def password() -> str:
     """What every user of the fixtures logs in with."""
@@ -42,8 +52,8 @@ def new_user(db) -> Callable[..., User]:
 
     from accounts.models import Membership, User
 
-    # One round only: a real hash that any process can check, without its price in every test.
-    hashed = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+    # A real hash, which the processes that a test starts can check too.
+    hashed = PBKDF2PasswordHasher().encode(PASSWORD, "s" * 22)
 
     def make(username: str, team: Team | None = None, role: Role | None = None, **more) -> User:
         more.setdefault("email", f"{username}@example.org")

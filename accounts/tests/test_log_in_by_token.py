@@ -20,11 +20,6 @@ from accounts.throttle import PER_ADDRESS, PER_NAME_AND_ADDRESS, WINDOW
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def cheap_hashing(monkeypatch):
-    monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 1)
-
-
 @pytest.fixture
 def login(api, password):
     def post(username: str, password: str = password, address: str = "192.0.2.1"):
@@ -280,6 +275,12 @@ def test_no_address_redirects_or_takes_another_method(api, owner):
         assert api().get(address).status_code == 405
         assert api().post(f"{address}/", {}).status_code == 404
     assert api(owner).post("/auth/me", {}).status_code == 405
+
+
+def test_logging_in_leaves_earlier_tokens_alive(api, login, owner):
+    client = api(owner)
+    login("owner")
+    assert client.get("/auth/me").status_code == 200
 
 
 def test_the_last_login_is_noted(login, owner):
