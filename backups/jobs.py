@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from backups import recipes
+from backups import leftovers, recipes
 from backups.models import Backup, Database, Destination, Proof, Restore
 from backups.pipeline import drill, flow, scratch
 from backups.pipeline.errors import PipelineError
@@ -20,6 +20,7 @@ from backups.pipeline.postgres.sink import drop_restoring
 from tasks import registry
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
+from tasks.periodic import periodic
 from tasks.registry import Context, Job
 
 
@@ -225,3 +226,9 @@ def end_drill(task: Task) -> None:
 registry.register(Job(name="backup", run=run_backup, title="Backup", undo=undo_backup))
 registry.register(Job(name="restore", run=run_restore, title="Restore", undo=undo_restore))
 registry.register(Job(name="drill", run=run_drill, title="Drill", undo=undo_drill, ended=end_drill))
+
+
+@periodic(every=3600)
+def sweep_leftovers() -> None:
+    """Hourly, by every daemon; harmless when several do it."""
+    leftovers.sweep()
