@@ -19,7 +19,7 @@ OLD_SECONDS = 24 * 3600.0
 
 
 def sweep() -> int:
-    """Remove leftovers everywhere; returns how many. A place that can't be reached is passed over."""
+    """Remove leftovers everywhere; returns how many. Places out of reach are passed over."""
     return scratch.sweep() + sum(_sweep(destination) for destination in Destination.objects.all())
 
 
