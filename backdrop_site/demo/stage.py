@@ -19,11 +19,14 @@ from django.conf import settings
 from backdrop_site import launch, processes
 from backdrop_site.demo import shop
 from backdrop_site.demo.screen import Screen, size
+from backdrop_site.environment import SECRET_NAMES
 from backups.pipeline import scratch
 from backups.pipeline.scratch import ScratchPostgres
 
 USERNAME = "admin"
 START_SECONDS = 90
+SET_ASIDE = ("DB_URL", "REDIS_URL", "STORAGE", "POSTGRES_URL", "POSTGRES_URL_FILE", *SECRET_NAMES)
+"""Settings of the caller's own platform, which are not the demo's."""
 DISK_FACTOR = 7
 """Bytes on disk for a byte of dump: tables and indexes, three times (restored, and the drill's)."""
 
@@ -91,15 +94,14 @@ def platform(screen: Screen, folder: Path) -> Iterator[Platform]:
 
 def _start(folder: Path, password: str, log: Path) -> subprocess.Popen[bytes]:
     """Whatever the caller's own settings are, the demo runs on the defaults."""
-    defaults = dict.fromkeys(("DB_URL", "REDIS_URL", "SECRET_KEY", "JWT_SECRET"), "")
     environment = {
         **os.environ,
-        **defaults,
-        "ENCRYPTION_KEY": "",
+        **dict.fromkeys(SET_ASIDE, ""),
         "VAR_DIR": str(folder),
         "BACKUP_DIR": str(folder / "backups"),
         "ADMIN_USERNAME": USERNAME,
         "ADMIN_PASSWORD": password,
+        "QUEUE": "default",
     }
     parent = os.getpid()
     with log.open("wb") as out:

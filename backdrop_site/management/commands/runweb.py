@@ -22,6 +22,7 @@ class Command(BaseCommand):
             host=settings.HOST,
             port=settings.PORT,
             ws="websockets-sansio",
+            lifespan="off",
             log_config=None,  # settings.LOGGING says it all
             timeout_graceful_shutdown=5,
         )
