@@ -27,7 +27,7 @@ LOCATION = OpenApiParameter(
 
 
 SAYS = {
-    "400": "A filter is not understood; `errors` says which and why.",
+    "400": "A filter or header is not understood; `errors` says which and why.",
     "409": "It makes no sense in the present state; `detail` says why and what to do.",
     "422": "It was tried and did not answer as it should; `detail` says why and what to do.",
 }
@@ -45,7 +45,7 @@ class DoorSchema(AutoSchema):
 
     def _problems(self) -> Iterator[str]:
         action = getattr(self.view, "action", "")
-        if action == "list":
+        if action in ("list", "run"):
             yield "400"
         if action in getattr(self.view, "conflicting", ()):
             yield "409"

@@ -173,10 +173,3 @@ def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, 
 
 def test_an_address_shows_no_password():
     assert "hidden" not in repr(Address.parse("postgres://u:hidden@h/d"))
-
-
-def test_every_variable_is_known_to_the_settings():
-    from backdrop_site import environment
-
-    secrets = {f"{name}_FILE" for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY", "POSTGRES_URL")}
-    assert {*NAMES, *secrets} <= set(environment.ELSEWHERE)

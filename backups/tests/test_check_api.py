@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+from django.core.cache import cache
 
 from backups import connections
 from backups.models import Destination
@@ -112,3 +113,47 @@ def test_settings_that_make_no_sense_by_now_are_told(api, mate, bucket):
     answer = check(api(mate), bucket)
     assert answer.status_code == 422
     assert "bucket" in answer.json()["detail"]
+
+
+@pytest.fixture
+def standing():
+    """connections.storage, which has not asked anybody yet."""
+    cache.delete(connections._STANDING)
+    yield connections.storage
+    cache.delete(connections._STANDING)
+
+
+def test_storage_stands_where_every_plan_can_write(standing, owner, plan):
+    assert standing(owner) == (True, [])
+
+
+def test_storage_does_not_stand_where_a_plan_cannot_write(
+    standing, owner, stranger, plan, tmp_path
+):
+    (tmp_path / "kept").rmdir()
+    stands, sentences = standing(owner)
+    assert not stands
+    assert sentences[0].startswith("disk: ")
+    assert standing(stranger) == (False, [])
+    assert standing() == (False, [])
+
+
+def test_storage_that_no_plan_uses_is_not_asked(standing, bucket, plan):
+    assert standing() == (True, [])
+
+
+def test_storage_is_not_asked_again_at_once(standing, plan, tmp_path):
+    standing()
+    (tmp_path / "kept").rmdir()
+    assert standing() == (True, [])
+
+
+def test_storage_that_says_nothing_holds_nobody_up(standing, bucket, plan, silent, monkeypatch):
+    monkeypatch.setattr(connections, "STANDING_SECONDS", 0.5)
+    bucket.options |= {"endpoint": f"http://127.0.0.1:{silent}"}
+    bucket.save()
+    plan.destination = bucket
+    plan.save()
+    began = time.monotonic()
+    assert standing() == (False, [])
+    assert time.monotonic() - began < 3
