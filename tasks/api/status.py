@@ -51,6 +51,7 @@ class StatusView(AsyncView):
         responses={
             200: StatusSerializer,
             304: OpenApiResponse(description="Nothing has changed since that ETag."),
+            400: OpenApiResponse(OpenApiTypes.OBJECT, "`wait` is out of range."),
         },
     )
     async def get(self, request: Request, pk: UUID) -> Response:

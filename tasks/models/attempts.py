@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
 from tasks.states import Outcome
@@ -9,6 +11,8 @@ from tasks.states import Outcome
 
 class Attempt(models.Model):
     """What one try did, and what it opened outside, so that others can undo it after its death."""
+
+    team_path: ClassVar[str] = "task__team"
 
     task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()

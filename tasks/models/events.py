@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
 
@@ -11,6 +13,8 @@ class Event(models.Model):
     class Kind(models.TextChoices):
         MOVE = "move", "Move"
         LOG = "log", "Log"
+
+    team_path: ClassVar[str] = "task__team"
 
     task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField(help_text="The task's seq at that moment")

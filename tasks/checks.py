@@ -1,0 +1,152 @@
+"""What must be there for work to be done now. Apps add their parts; `/statusz` asks them all.
+
+    @checks.part("storage", fresh_for=60)
+    def storage() -> str:
+        return "Two destinations answer."      # or raise MissingError("It is full: …")
+
+A part is asked in a thread of its own and its answer is kept for some seconds, so that one that
+hangs costs one thread and holds up nobody, however often the status is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswerError
+from dataclasses import dataclass
+from threading import Lock, Thread
+
+from django.conf import settings
+from django.db import connection
+
+from tasks import clock
+from tasks.models import Task, Worker
+from tasks.states import Status
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 3.0
+PATIENCE_SECONDS = 2.5
+
+
+class MissingError(Exception):
+    """Something isn't there; the sentence says what, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """How one part stands."""
+
+    ok: bool
+    detail: str
+
+
+class Part:
+    """One thing that must be there, and what was last found of it."""
+
+    def __init__(self, name: str, check: Callable[[], str], *, fresh_for: float) -> None:
+        self.name = name
+        self._check = check
+        self._fresh_for = fresh_for
+        self._lock = Lock()
+        self._found: Finding | None = None
+        self._found_at = float("-inf")
+        self._asked: Future[Finding] | None = None
+
+    def begin(self) -> None:
+        """Have it asked, unless that is under way or was done just now."""
+        with self._lock:
+            fresh = time.monotonic() - self._found_at < self._fresh_for
+            if not fresh and self._asked is None:
+                self._asked = Future()
+                name = f"check-{self.name}"
+                Thread(target=self._run, args=[self._asked], name=name, daemon=True).start()
+
+    def finding(self, *, within: float) -> Finding:
+        """What is found within so many seconds; the last finding while it isn't too old."""
+        with self._lock:
+            asked, known = self._asked, self._found
+            stale = time.monotonic() - self._found_at > 3 * self._fresh_for
+        if asked is None:
+            assert known is not None, "begin it first"  # noqa: S101 - ours, not a caller's
+            return known
+        try:
+            return asked.result(timeout=max(0.0, within))
+        except NoAnswerError:
+            late = Finding(ok=False, detail="It has not answered in time.")
+            return late if known is None or stale else known
+
+    def _run(self, asked: Future[Finding]) -> None:
+        try:
+            finding = Finding(ok=True, detail=self._check())
+        except MissingError as error:
+            finding = Finding(ok=False, detail=str(error))
+        except Exception as error:  # of whatever kind: without its words, which may name secrets
+            logger.warning("The check of %s failed: %s", self.name, type(error).__name__)
+            finding = Finding(ok=False, detail="It could not be asked.")
+        finally:
+            connection.close()
+        with self._lock:
+            self._found, self._found_at, self._asked = finding, time.monotonic(), None
+        asked.set_result(finding)
+
+
+_parts: dict[str, Part] = {}
+
+
+def part(
+    name: str, *, fresh_for: float = FRESH_SECONDS
+) -> Callable[[Callable[[], str]], Callable[[], str]]:
+    """Add a part to be asked; in the order in which they were added."""
+
+    def register(check: Callable[[], str]) -> Callable[[], str]:
+        _parts[name] = Part(name, check, fresh_for=fresh_for)
+        return check
+
+    return register
+
+
+def findings() -> dict[str, Finding]:
+    """How every part stands, after PATIENCE_SECONDS at most."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for one in _parts.values():
+        one.begin()
+    return {name: one.finding(within=deadline - time.monotonic()) for name, one in _parts.items()}
+
+
+@part("database")
+def database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return f"{connection.display_name} answers."
+
+
+@part("workers")
+def workers() -> str:
+    """Every queue in which something waits needs a worker, and so does the default one."""
+    alive = list(_alive(Worker.Kind.WORKER))
+    served = {queue for worker in alive for queue in worker.queues}
+    queued = Task.objects.filter(status=Status.QUEUED).order_by()
+    waiting = queued.values_list("queue", flat=True).distinct()
+    for queue in sorted({settings.QUEUE, *waiting}):
+        if queue not in served:
+            raise MissingError(
+                f"No worker serves the queue {queue!r}: start one with `manage.py runworkers`."
+            )
+    capacity = sum(worker.capacity for worker in alive)
+    return f"{len(alive)} running, {capacity} attempts at once."
+
+
+@part("daemon")
+def daemon() -> str:
+    alive = len(_alive(Worker.Kind.DAEMON))
+    if not alive:
+        raise MissingError("No daemon is running: start one with `manage.py rundaemon`.")
+    return f"{alive} running."
+
+
+def _alive(kind: Worker.Kind) -> list[Worker]:
+    fresh = clock.now(-settings.LEASE_SECONDS)
+    return list(Worker.objects.filter(kind=kind, heartbeat_at__gte=fresh))
