@@ -28,8 +28,8 @@ def web(folder: Path, name: str, **more: str) -> Iterator[str]:
         handle, url = listener.fileno(), f"http://127.0.0.1:{listener.getsockname()[1]}"
         argv = [*MANAGE, "runweb", "--fd", str(handle)]
         options = {"env": variables(folder, **more), "pass_fds": [handle]}
-        with marked(argv, folder / f"{name}.log", **options) as run:
-            run.wait_for("startup complete", 60)
+        with marked(argv, folder / f"{name}.log", **options):
+            ask(f"{url}/healthz")  # waits in the socket's queue until somebody answers
             yield url
 
 
@@ -38,7 +38,7 @@ def ask(url: str, body: dict | None = None) -> int:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:
