@@ -71,7 +71,10 @@ class Screen:
             last: Mapping[str, Any] = {}
             for last in statuses:
                 progress = last["progress"]
-                bars.update(bar, completed=progress["done"], total=progress["total"])
+                said = f"{title}: {last['message']}" if last["message"] else title
+                bars.update(
+                    bar, description=said, completed=progress["done"], total=progress["total"]
+                )
         return last
 
     def _list(self, title: str, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -86,14 +89,14 @@ class Screen:
 
 
 def figures(status: Mapping[str, Any]) -> str:
-    """`running: 120.4 MB, 31 %, 98.2 MB/s`"""
+    """`Dumping: 120.4 MB, 31 %, 98.2 MB/s`"""
     progress = status["progress"]
     parts = [size(progress["done"])]
     if progress["percent"] is not None:
         parts.append(f"{progress['percent']:.0f} %")
     if progress["rate"]:
         parts.append(f"{size(progress['rate'])}/s")
-    return f"{status['status']}: {', '.join(parts)}"
+    return f"{status['message'] or status['status']}: {', '.join(parts)}"
 
 
 def size(count: float) -> str:

@@ -49,13 +49,17 @@ class Platform:
 
 
 def clear(folder: Path) -> None:
-    """Every demo begins afresh; what the last one left stays to be looked at until then."""
+    """Every demo begins afresh; what the last one left stays to be looked at until then.
+
+    A demo that was killed has left its PostgreSQL's folder too.
+    """
     facts = launch.running(folder)
     if facts:
         where = facts.get("url", f"process {facts.get('pid')}")
         raise StageError(f"A demo runs already: {where}. Stop it first.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
+    scratch.sweep()
 
 
 @contextmanager

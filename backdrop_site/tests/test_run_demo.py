@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -61,10 +62,13 @@ def test_too_little_disk_is_told_before_anything_is_started(tmp_path):
 
 
 def test_a_platform_that_does_not_come_up_fails_the_demo_with_its_reason(tmp_path):
-    with demo(tmp_path, "--once", WORKERS="0") as run:
-        assert run.process.wait(SECONDS) == 1
-        assert "WORKERS should be 1 or more" in run.text()
-        assert run.pids() == []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with demo(tmp_path, "--once", PORT=port) as run:
+            assert run.process.wait(SECONDS) == 1
+            assert "Backdrop did not come up." in run.text()
+            assert f"Port {port} on 127.0.0.1 is taken." in run.text()
+            assert run.pids() == []
 
 
 @pytest.mark.parametrize(
