@@ -9,7 +9,7 @@ from typing import Any
 
 from environs import Env
 
-from backdrop_site import environment
+from backdrop_site import admin_look, environment
 from backdrop_site.environment import read_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -247,12 +247,7 @@ Q_CLUSTER = {
 }
 
 # Admin ------------------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "Backdrop",
-    "SITE_HEADER": "Backdrop",
-    "SITE_URL": "/",
-    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
-}
+UNFOLD = admin_look.UNFOLD
 
 LOG_LEVEL = (env.str("LOG_LEVEL", "INFO", validate=environment.LEVEL) or "INFO").upper()
 LOGGING = {

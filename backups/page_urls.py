@@ -30,6 +30,7 @@ urlpatterns = [
     path("tasks/", tasks.index, name="tasks"),
     path("tasks/_tasks", tasks.rows, name="tasks_rows"),
     path("tasks/<uuid:pk>", tasks.show, name="task"),
+    path("tasks/<uuid:pk>/_task", tasks.card, name="task_card"),
     path("tasks/<uuid:pk>/_progress", tasks.progress, name="task_progress"),
     path("tasks/<uuid:pk>/cancel", tasks.cancel, name="task_cancel"),
     path("tasks/<uuid:pk>/retry", tasks.retry, name="task_retry"),

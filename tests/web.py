@@ -111,7 +111,7 @@ def web_process(folder: Path) -> Iterator[Web]:
                 [sys.executable, "manage.py", "runweb", "--fd", str(listening.fileno())],
                 pass_fds=[listening.fileno()],
                 cwd=settings.BASE_DIR,
-                env=_environment(folder),
+                env=environment(folder),
                 stdout=output,
                 stderr=output,
             )
@@ -127,7 +127,8 @@ def web_process(folder: Path) -> Iterator[Web]:
             process.wait()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
+    """For processes that shall meet the tests in the test database."""
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.web_settings",

@@ -83,6 +83,15 @@ def status(task: Task) -> SafeString:
 
 
 @register.simple_tag
+def outcome(task: Task) -> SafeString:
+    """Where a task stands; of a drill that went well, what it found."""
+    proof = getattr(task, "proof", None)
+    if task.status == Status.SUCCEEDED and proof is not None and proof.verdict:
+        return verdict(proof)
+    return status(task)
+
+
+@register.simple_tag
 def verdict(proof: Proof | None) -> SafeString:
     """What a drill found; honest about drills that have not ended or never were."""
     if proof is None:

@@ -31,6 +31,7 @@ SHOWS = {
     "destination": "destination",
     "backup": "backup",
     "task": "task",
+    "task_card": "task",
     "task_progress": "task",
 }
 LISTS = ("dashboard", "overview", "databases", "destinations", "plans", "backups", "tasks")

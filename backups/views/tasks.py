@@ -60,6 +60,14 @@ def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @login_required
+@require_GET
+def card(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One task under way, for live refresh on pages about other things."""
+    task = policy.get_or_404(asker(request), Verb.SEE, _known(asker(request)), pk=pk)
+    return page(request, "tasks/_task.html", task=task)
+
+
+@login_required
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     task = _get(request, Verb.RUN, pk)
@@ -97,7 +105,11 @@ def ended(user: User) -> QuerySet[Task]:
 
 def _known(user: User) -> QuerySet[Task]:
     return policy.visible(user, Task.objects.all()).select_related(
-        "backup__database", "proof__backup__database", "restore__backup__database"
+        "backup__database",
+        "backup__destination",
+        "proof__backup__database",
+        "restore__backup__database",
+        "restore__target",
     )
 
 

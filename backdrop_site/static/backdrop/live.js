@@ -221,7 +221,7 @@
     item.dataset.kind = event.kind;
     const time = document.createElement("time");
     time.dateTime = event.at;
-    time.textContent = new Date(event.at).toLocaleTimeString("en-GB");
+    time.textContent = new Date(event.at).toLocaleTimeString("en-GB", { timeZone: "UTC" });
     const text = document.createElement("span");
     text.textContent = event.message;
     item.append(time, " ", text);

@@ -4,6 +4,8 @@
  *   data-check="<id>"    a form whose button `do=test` shows its answer in that element, so that a
  *                        typed secret stays in its field
  *   data-shows="kind"    a select: of the elements with data-kind only those of its value show
+ *   data-reload="running"    an element kept true by live.js: the page is loaded anew when the status
+ *                        of its task is another one
  */
 "use strict";
 
@@ -76,6 +78,15 @@
       menu.open = false;
       menu.querySelector("summary").focus();
     }
+  });
+
+  function reload({ target }, status) {
+    if (target.dataset.reload && status && status !== target.dataset.reload) location.reload();
+  }
+
+  document.addEventListener("live:update", (event) => reload(event, event.detail.status));
+  document.addEventListener("live:swap", (event) => {
+    reload(event, event.target.querySelector("[data-task]")?.dataset.status);
   });
 
   document.addEventListener("submit", (event) => {
