@@ -44,6 +44,11 @@ GROUPS = {
         Program("zstd", "zstd"),
         Program("git", "git"),
     ),
+    "bench": (
+        Program("postgres", "postgresql", POSTGRES_FOLDERS),
+        Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
+        Program("zstd", "zstd"),
+    ),
 }
 
 
