@@ -6,11 +6,14 @@ import configparser
 import os
 import re
 import subprocess
+import tomllib
 
 import pytest
 import yaml
 from django.conf import settings
 from django.core.management import get_commands
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = settings.BASE_DIR
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -120,3 +123,17 @@ def test_every_requirement_is_pinned_with_hashes():
         pinned = [entry for entry in entries if entry and not entry.startswith("#")]
         assert pinned
         assert all(re.match(r"[\w.-]+(\[\w+\])?==\S+ .*--hash=sha256:", entry) for entry in pinned)
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_the_lock_holds_what_the_project_asks_for(lock):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"]
+    if "dev" in lock:
+        asked = [*asked, *project["optional-dependencies"]["dev"]]
+    pins = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
+    pinned = {canonicalize_name(name): version for name, version in pins}
+    for requirement in map(Requirement, asked):
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version, f"{requirement.name} is not in {lock}: make lock"
+        assert requirement.specifier.contains(version), f"{requirement} in {lock}: make lock"
