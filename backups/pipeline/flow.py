@@ -54,8 +54,8 @@ def store_dump(
 ) -> tuple[str, Manifest]:
     """Stream the source into the store: the object first, its manifest last, then `accept`.
 
-    When anything fails nothing stays in the store; should this process die, undoing what
-    `watcher.opened` was told removes it.
+    When anything fails nothing stays in the store, once what `watcher.opened` was told and
+    `watcher.closed` was not has been undone; so too where this process dies.
     """
     watcher.message("Connecting to the database")
     info = source.check()
@@ -63,8 +63,8 @@ def store_dump(
     started = datetime.now(UTC)
     key = _free_key(order, source.extension, store, started)
     watcher.opened("object", key=key)
+    manifest = _store_object(key, order, info, started, source, store, watcher)
     try:
-        manifest = _store_object(key, order, info, started, source, store, watcher)
         _store_manifest(key, manifest, store, watcher)
         accept(key, manifest)
     except BaseException:
