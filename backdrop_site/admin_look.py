@@ -15,6 +15,11 @@ def mark(request: HttpRequest) -> str:
     return static("backdrop/mark.svg")
 
 
+def elsewhere(request: HttpRequest) -> bool:
+    """Whether a link out of the admin leads to the page that is open: never."""
+    return False
+
+
 def _link(title: str, icon: str, name: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(name)}
 
@@ -54,8 +59,8 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Pages",
                 "items": [
-                    _link("Overview", "monitoring", "dashboard"),
-                    _link("Tasks", "pending_actions", "tasks"),
+                    _link("Overview", "monitoring", "dashboard") | {"active": elsewhere},
+                    _link("Tasks", "pending_actions", "tasks") | {"active": elsewhere},
                 ],
             },
             {
