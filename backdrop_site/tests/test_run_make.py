@@ -79,6 +79,21 @@ system.need(["test"])
     ]
 
 
+def test_a_python_that_can_not_make_environments_is_told_with_the_package_to_install():
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+import bootstrap
+os.geteuid = lambda: 1000
+bootstrap._can_make_venv = lambda: False
+bootstrap._make()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+    assert run.returncode == 1
+    assert run.stderr == f"This Python can't make environments: ask root to install {package}.\n"
+
+
 def test_nothing_is_installed_again_while_the_lock_is_the_same(tmp_path):
     """In a copy whose `.venv` has no network to install from."""
     (tmp_path / "scripts").mkdir()
