@@ -67,7 +67,7 @@ class Minder:
             theirs.close()
         lease.note_child(self.fork.pid)
         self.channel.setblocking(False)
-        self.guard = Guard(lease, self.fork.kill)
+        self.guard = Guard(lease, self.let_go)
         try:
             self.guard.start()
         except RuntimeError:  # no room for a thread
@@ -231,7 +231,7 @@ class Minder:
     def enforce(self) -> None:
         now, task = processes.now(), self.task
         if self.lease.over:
-            self.give_up(End(Outcome.LOST, ends.no_renewal()), at_once=True)
+            self.let_go()
         elif self.stopping:
             if now >= self.killed_at:
                 self.fork.kill()
@@ -252,6 +252,10 @@ class Minder:
             self.fork.terminate()
         if at_once:
             self.fork.kill()
+
+    def let_go(self) -> None:
+        """The lease runs out: others may take the task. Also called by the guard's thread."""
+        self.give_up(End(Outcome.LOST, ends.no_renewal()), at_once=True)
 
     def lose(self) -> None:
         """The task is another's by now."""

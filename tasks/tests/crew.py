@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -88,7 +89,7 @@ class Crew:
 
     def is_ready(self) -> bool:
         row = Worker.objects.filter(pid=self.process.pid).first()
-        return row is not None and len(self.called("worker")) == row.capacity
+        return row is not None and len(self.called("worker")) >= row.capacity
 
     def everyone(self) -> dict[int, str]:
         """pid -> name of every process that carries the mark, wherever it has got to."""
@@ -133,6 +134,8 @@ class Crew:
         """For the end of a test: nothing may be left, however the test went."""
         if self.process.poll() is None:
             self.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.3)
             self.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
@@ -215,6 +218,15 @@ class Ledger:
     def of(self, work: Work, what: str) -> list[int]:
         """The attempts that wrote this."""
         return [int(line[1]) for line in self.lines if line[0] == str(work.pk) and line[3] == what]
+
+    def overlaps(self, work: Work) -> bool:
+        """Whether an attempt showed a sign of life after the next one had begun."""
+        spans: dict[int, list[float]] = {}
+        for line in self.lines:
+            if line[0] == str(work.pk):
+                spans.setdefault(int(line[1]), []).append(float(line[4]))
+        order = sorted(spans)
+        return any(max(spans[a]) > min(spans[b]) for a, b in pairwise(order))
 
     def wait_for(self, work: Work, what: str, attempt: int = 1) -> None:
         until(lambda: attempt in self.of(work, what), what=f"attempt {attempt} writes {what}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
+from tasks.periodic import periodic
 from tasks.registry import Job, register
 
 
@@ -40,6 +41,16 @@ def sleep(context):
     context.progress(int(seconds * 1000), int(seconds * 1000), unit="ms")
     note(context, "end")
     return {"slept": seconds}
+
+
+def tick(context):
+    """Shows outside, every few milliseconds, that it is alive."""
+    note(context, "begin")
+    begun = time.monotonic()
+    while time.monotonic() - begun < context.args.get("seconds", 60):
+        note(context, "tick")
+        time.sleep(0.01)
+    note(context, "end")
 
 
 def hang(context):
@@ -71,6 +82,13 @@ def spawn(context):
         return
     time.sleep(60)
     return
+
+
+def spawn_here(context):
+    """A program in the job's own group, however deaf."""
+    subprocess.Popen(["sh", "-c", f"trap '' TERM HUP; sleep {context.args['mark']}"])
+    note(context, "begin")
+    time.sleep(60)
 
 
 def die(context):
@@ -175,8 +193,21 @@ def tell_end(task: Task) -> None:
 
 QUICK = (0.1, 0.2)
 
-for run in (nothing, sleep, hang, compute, stubborn, spawn, die, odd, chatter, confirm):
-    name = f"toy-{run.__name__}"
+for run in (
+    nothing,
+    sleep,
+    tick,
+    hang,
+    compute,
+    stubborn,
+    spawn,
+    spawn_here,
+    die,
+    odd,
+    chatter,
+    confirm,
+):
+    name = f"toy-{run.__name__.replace('_', '-')}"
     register(Job(name=name, run=run, title=f"Toy: {run.__name__}", backoff=QUICK, ended=tell_end))
 register(
     Job(
@@ -188,3 +219,14 @@ register(
         ended=tell_end,
     )
 )
+
+
+@periodic(every=0.1)
+def leave_mark() -> None:
+    """Called by daemons of tests: fails the first time, then leaves a mark each time."""
+    if path := os.environ.get("TOY_PERIODIC"):
+        first = not Path(path).exists()
+        with Path(path).open("a") as file:
+            file.write("x")
+        if first:
+            raise OSError("not now")

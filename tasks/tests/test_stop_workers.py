@@ -1,0 +1,119 @@
+"""Stopping: what runs is finished or goes back to the queue, and no process is left."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tasks import processes
+from tasks.models import Worker
+from tasks.states import Outcome, Status
+from tasks.tests.crew import crew, daemon, until
+
+
+def test_it_works(toys, tmp_path):
+    with crew(tmp_path) as workers:
+        assert Worker.objects.get().capacity == 2
+        workers.terminate()
+        assert workers.wait(5) == 0
+        workers.leaves_nothing(1)
+    assert not Worker.objects.exists()
+
+
+def test_what_fits_in_the_grace_is_finished_and_nothing_new_begun(toys, tmp_path):
+    with crew(tmp_path, workers=1) as workers:
+        work = toys.push("tick", args={"seconds": 2})
+        work.runs()
+        workers.terminate()
+        waiting = toys.push("nothing")
+        assert workers.wait() == 0
+        workers.leaves_nothing(1)
+    assert work.row.status == Status.SUCCEEDED
+    assert work.outcomes == [Outcome.SUCCEEDED]
+    assert waiting.row.status == Status.QUEUED
+
+
+def test_what_does_not_fit_goes_back_uncounted_and_goes_on_with_the_next_worker(toys, tmp_path):
+    args = {"folder": str(tmp_path), "times": 1}
+    with crew(tmp_path, SHUTDOWN_GRACE_SECONDS="0.5") as workers:
+        work = toys.push("open", args=args, max_attempts=1)
+        toys.ledger.wait_for(work, "begin")
+        deaf = toys.push("stubborn", max_attempts=1)
+        toys.ledger.wait_for(deaf, "begin")
+        workers.terminate()
+        assert workers.wait(6) == 0
+        workers.leaves_nothing(1)
+    assert work.outcomes == deaf.outcomes == [Outcome.INTERRUPTED]
+    assert (work.row.status, work.row.tries, work.row.attempt) == (Status.QUEUED, 0, 1)
+    assert not (tmp_path / "left-1").exists()
+    with crew(tmp_path):
+        assert work.ends().status == Status.SUCCEEDED
+    assert work.outcomes == [Outcome.INTERRUPTED, Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_hurries(toys, tmp_path, number):
+    with crew(tmp_path) as workers:
+        work = toys.push("tick")
+        work.runs()
+        workers.process.send_signal(number)
+        time.sleep(0.3)
+        assert work.row.status == Status.RUNNING
+        workers.process.send_signal(number)
+        assert workers.wait(5) == 0
+        workers.leaves_nothing(1)
+    assert work.outcomes == [Outcome.INTERRUPTED]
+    assert work.row.status == Status.QUEUED
+
+
+def test_a_signal_to_all_processes_at_once_is_no_worse(toys, tmp_path):
+    """As a service manager does that signals a whole control group."""
+    with crew(tmp_path, SHUTDOWN_GRACE_SECONDS="0.5") as workers:
+        work = toys.push("tick")
+        work.runs()
+        workers.terminate()
+        for pid in workers.everyone():
+            processes.kill(pid, signal.SIGTERM)
+        assert workers.wait(5) == 0
+        workers.leaves_nothing(1)
+    assert work.outcomes == [Outcome.INTERRUPTED]
+
+
+def test_stopping_is_bounded_even_if_the_pool_hangs(toys, tmp_path):
+    with crew(tmp_path) as workers:
+        processes.kill(workers.sentinel, signal.SIGSTOP)
+        workers.terminate()
+        assert workers.wait(8) == 0
+        workers.leaves_nothing(1)
+
+
+def test_workers_serve_the_queues_they_are_given_and_no_others(toys, tmp_path):
+    with crew(tmp_path, "--queue", "near", "--queue", "far"):
+        other = toys.push("nothing", queue="default")
+        for name in ("near", "far"):
+            assert toys.push("nothing", queue=name).ends().status == Status.SUCCEEDED
+        assert other.row.status == Status.QUEUED
+        assert Worker.objects.get().queues == ["near", "far"]
+
+
+def test_a_daemon_rescues_what_no_worker_is_there_to_rescue(toys, tmp_path):
+    with crew(tmp_path) as workers:
+        work = toys.push("tick", max_attempts=1)
+        work.runs()
+        workers.process.kill()
+        workers.wait()
+    with daemon(tmp_path) as keeper:
+        assert Worker.objects.get(pid=keeper.process.pid).kind == Worker.Kind.DAEMON
+        assert work.ends(15).status == Status.FAILED
+        keeper.terminate()
+        assert keeper.wait(5) == 0
+        keeper.leaves_nothing(1)
+    assert not Worker.objects.filter(kind=Worker.Kind.DAEMON).exists()
+
+
+def test_a_daemon_calls_the_periodic_functions_of_the_apps(toys, tmp_path):
+    marker = tmp_path / "periodic"
+    with daemon(tmp_path, TOY_PERIODIC=str(marker)):
+        until(lambda: marker.exists() and len(marker.read_text()) >= 3, 10)
