@@ -23,7 +23,7 @@ class BackupAdmin(ReceiptAdmin[Backup]):
         "database",
         "plan",
         "destination",
-        "progress",
+        "brief",
         "stored",
         "last_verdict",
     ]
@@ -66,6 +66,9 @@ class BackupAdmin(ReceiptAdmin[Backup]):
     def last_verdict(self, backup: Backup) -> str | None:
         proof = backup.proofs.exclude(verdict="").first()
         return None if proof is None else proof.get_verdict_display()
+
+    def idle(self, row: Any) -> set[str]:
+        return super().idle(row) | (set() if row.complete else {"prove", "restore"})
 
     @button("Prove", icon="verified")
     def prove(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -41,6 +41,12 @@ class SecretField(forms.CharField):
 class OwnedForm(ModelForm):
     """For rows that a team owns: the name is theirs alone, and so is all that is referred to."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            if isinstance(field, SecretField) and self.instance.pk is None:
+                field.help_text = "It is encrypted before it is stored."
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         team = cleaned.get("team") or (self.instance.team if self.instance.team_id else None)

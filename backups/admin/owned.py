@@ -24,7 +24,11 @@ from tasks.errors import IdempotencyConflictError
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
 
-    Base = ModelAdmin[Any]
+    class Base(ModelAdmin[Any]):
+        """Unfold has no types."""
+
+        def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]: ...
+
 else:
     from unfold.admin import ModelAdmin as Base
 
@@ -116,7 +120,7 @@ class TeamAdmin(Base, Generic[Row]):
             "title": str(row),
             "original": row,
             "question": question,
-            "submit": submit,
+            "deed": submit,
             "form": form,
             "back": self.page_of(row),
         }

@@ -12,7 +12,7 @@ from backups.models import Proof
 
 @admin.register(Proof)
 class ProofAdmin(ReceiptAdmin[Proof]):
-    list_display = ["created_at", "backup", "verdict", "reason", "progress"]
+    list_display = ["created_at", "backup", "verdict", "reason", "brief"]
     list_filter = [
         "verdict",
         "task__status",

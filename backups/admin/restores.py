@@ -12,7 +12,7 @@ from backups.models import Restore
 
 @admin.register(Restore)
 class RestoreAdmin(ReceiptAdmin[Restore]):
-    list_display = ["created_at", "backup", "target", "dbname", "progress"]
+    list_display = ["created_at", "backup", "target", "dbname", "brief"]
     list_filter = ["task__status", ("target", admin.RelatedOnlyFieldListFilter), "created_at"]
     list_select_related = ["backup", "target", "task"]
     search_fields = ["dbname", "backup__key"]

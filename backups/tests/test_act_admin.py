@@ -74,11 +74,14 @@ def test_a_button_asks_before_it_does_anything(
     known = {"plan": plan, "backup": backup, "restore": restore, "proof": proof}
     known |= {"database": plan.database, "destination": plan.destination}
     path = reverse(f"admin:backups_{noun}_{button}", args=[known[noun].pk])
+    if button == "cancel":
+        Task.objects.update(status=Status.RUNNING, finished_at=None)
     before = Task.objects.count()
     staff(client, mate)
     page = client.get(path)
     assert page.status_code == 200
     assert 'method="post"' in page.content.decode()
+    assert page.context["deed"] in page.content.decode()
     shown = client.get(reverse(f"admin:backups_{noun}_change", args=[known[noun].pk]))
     assert path in shown.content.decode()
     for user in (viewer, stranger):
@@ -86,6 +89,24 @@ def test_a_button_asks_before_it_does_anything(
         for answer in (client.get(path), client.post(path)):
             assert answer.status_code in (403, 404), user
     assert Task.objects.count() == before
+
+
+def test_buttons_that_could_only_be_refused_are_not_shown(client, mate, backup):
+    staff(client, mate)
+    path = reverse("admin:backups_backup_change", args=[backup.pk])
+
+    def shown() -> set[str]:
+        page = client.get(path).content.decode()
+        known = {
+            name: reverse(f"admin:backups_backup_{name}", args=[backup.pk])
+            for name in ("prove", "restore", "cancel")
+        }
+        return {name for name, address in known.items() if address in page}
+
+    assert shown() == {"prove", "restore"}
+    Backup.objects.update(completed_at=None)
+    Task.objects.update(status=Status.RUNNING)
+    assert shown() == {"cancel"}
 
 
 def test_a_viewer_sees_no_buttons(client, viewer, plan):
