@@ -48,7 +48,7 @@ ABOUT_BYTES = 50_000_000
 SOME_BYTES = 8_000_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     assert shutil.which(CHROMIUM), "Debian's package chromium is needed"
     # Playwright's loop would make Django refuse to touch the database in this thread.
