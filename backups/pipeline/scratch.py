@@ -11,8 +11,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,14 +21,13 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from backups.pipeline import binaries, copies, processes
+from backups.pipeline import binaries, copies
+from backups.pipeline.cluster import SUPERUSER, Cluster, ScratchError, postmaster_of
 from backups.pipeline.connection import PostgresServer
-from backups.pipeline.errors import PipelineError
 
 PREFIX = "backdrop-scratch-"
-_SUPERUSER = "postgres"
-_START_SECONDS = 60
 _STOP_SECONDS = 10
+_REMOVE_TRIES = 5
 _SOCKET_PATH_MOST = 90  # the kernel takes 107 bytes, of which the file name needs 17
 # `nobody` before `postgres`: a dump is a program, and the latter may own this machine's databases.
 _ACCOUNTS = ("nobody", "postgres")
@@ -59,10 +56,6 @@ _THROWAWAY_SETTINGS = {
 }
 
 
-class ScratchError(PipelineError):
-    """The scratch server could not be made or started; says nothing about a backup."""
-
-
 class ScratchPostgres:
     """A server that lives as long as its context, or the thread that started it.
 
@@ -85,10 +78,9 @@ class ScratchPostgres:
         closed: Callable[[str], None] | None = None,
     ) -> None:
         self.installation = installation or binaries.server_for(0)
-        self.listen = listen
         self.password = secrets.token_urlsafe(24)
-        self.port = 5432
         self._parent = parent
+        self._listen = listen
         self._settings = {
             **_SETTINGS,
             **({} if durable else _THROWAWAY_SETTINGS),
@@ -96,16 +88,21 @@ class ScratchPostgres:
         }
         self._opened = opened
         self._closed = closed
-        self._account = _unprivileged() if os.geteuid() == 0 else None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._account = _unprivileged()
         self._lock: int | None = None
+        self._cluster: Cluster
         self.folder: Path
 
     def __enter__(self) -> Self:
+        self.installation = copies.enterable(
+            self.installation, self._account, parent=_temporary(self._account)
+        )
+        self._make_folder()
         try:
-            self._make_folder()
-            self._initialise()
-            self.start()
+            if self._opened:
+                self._opened(str(self.folder))
+            self._cluster.initialise(self.password)
+            self._cluster.start()
         except BaseException:
             self.remove()
             raise
@@ -119,32 +116,28 @@ class ScratchPostgres:
     ) -> None:
         self.remove()
 
+    @property
+    def port(self) -> int:
+        return self._cluster.port
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process; 0 while it is stopped."""
+        return self._cluster.pid
+
     def start(self) -> None:
-        """Start the server (again); returns when it takes connections."""
-        for _ in range(5):
-            if self.listen:
-                self.port = _free_port()
-            self._spawn()
-            if self._wait_until_ready():
-                return
-            if "Address already in use" not in self.log():
-                break
-        raise ScratchError(
-            "The scratch PostgreSQL server did not start.", remedy=f"Its log ends: {self.log()}"
-        )
+        """Start the server again after `stop`; with `listen`, on another port."""
+        self._cluster.start()
 
     def stop(self, *, immediate: bool = True) -> None:
         """Stop the server; `immediate` drops connections without a word, as a crash would."""
-        if self._process:
-            first = signal.SIGQUIT if immediate else signal.SIGINT
-            processes.stop(self._process, grace=_STOP_SECONDS, first=first)
-            self._process = None
+        self._cluster.stop(immediate=immediate)
 
     def remove(self) -> None:
-        """Stop the server and remove everything it had."""
-        self.stop()
+        """Stop the server and remove everything it had. Idempotent."""
         if self._lock is None:
             return
+        self._cluster.stop(immediate=True)
         remove(self.folder)
         os.close(self._lock)
         self._lock = None
@@ -154,19 +147,19 @@ class ScratchPostgres:
     def server(self, dbname: str = "postgres") -> PostgresServer:
         """Its superuser's way in: over TCP when it listens."""
         return PostgresServer(
-            host="127.0.0.1" if self.listen else str(self._socket_folder),
+            host="127.0.0.1" if self._listen else str(self.folder),
             port=self.port,
             dbname=dbname,
-            user=_SUPERUSER,
+            user=SUPERUSER,
             password=self.password,
         )
 
     def dsn(self, dbname: str = "postgres") -> str:
         """A URL with the password in it."""
         place = self.server(dbname)
-        if self.listen:
-            return f"postgresql://{_SUPERUSER}:{self.password}@{place.place}/{dbname}"
-        return f"postgresql://{_SUPERUSER}:{self.password}@/{dbname}?host={place.host}"
+        if self._listen:
+            return f"postgresql://{SUPERUSER}:{self.password}@{place.place}/{dbname}"
+        return f"postgresql://{SUPERUSER}:{self.password}@/{dbname}?host={place.host}"
 
     def connect(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's connection in autocommit."""
@@ -194,119 +187,35 @@ class ScratchPostgres:
                 create = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name))
                 connection.execute(create)
 
-    def log(self) -> str:
-        """The last words of the server, in one line."""
-        try:
-            text = (self.folder / "log").read_text(errors="replace")
-        except OSError:
-            return ""
-        return " | ".join(text.strip().splitlines()[-5:])
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process else 0
-
-    @property
-    def _data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def _socket_folder(self) -> Path:
-        return self.folder
+    def create_missing_tablespaces(self, names: list[str]) -> None:
+        """Tablespaces that a dump puts tables into; all lie in the server's folder."""
+        with self.connect() as connection:
+            known = {name for (name,) in connection.execute("SELECT spcname FROM pg_tablespace")}
+            for name in sorted(set(names) - known):
+                connection.execute("SET allow_in_place_tablespaces = on")  # PostgreSQL 15 and later
+                create = sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(name))
+                connection.execute(create)
 
     def _make_folder(self) -> None:
+        """The lock says that the folder has an owner who lives; see `sweep`."""
         parent = self._parent or _temporary(self._account)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        if self._opened:
-            self._opened(str(self.folder))
         if self._account:
             os.chown(self.folder, *self._account)
-
-    def _initialise(self) -> None:
-        self.installation = copies.enterable(
-            self.installation, self._account, parent=_temporary(self._account)
-        )
-        passfile = self.folder / "password"
-        passfile.touch(mode=0o600)
-        passfile.write_text(self.password)
-        if self._account:
-            os.chown(passfile, *self._account)
-        self._run_initdb(passfile)
-        passfile.unlink()
-        with (self._data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
-
-    def _run_initdb(self, passfile: Path) -> None:
-        command = [
-            self.installation.program("initdb"),
-            f"--pgdata={self._data}",
-            f"--username={_SUPERUSER}",
-            f"--pwfile={passfile}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "--no-instructions",
-        ]
-        with (self.folder / "log").open("wb") as log:
-            process = self._launch(command, log.fileno())
-            try:
-                status = process.wait(_START_SECONDS)
-            finally:
-                processes.stop(process, grace=1)
-        if status:
-            raise ScratchError(
-                "initdb could not make a scratch database cluster.",
-                remedy=f"It says: {self.log()}",
-            )
-
-    def _spawn(self) -> None:
-        command = [self.installation.program("postgres"), "-D", str(self._data)]
-        runtime = {
-            "listen_addresses": "127.0.0.1" if self.listen else "",
-            "port": str(self.port),
-            "unix_socket_directories": str(self._socket_folder),
-        }
-        for name, value in runtime.items():
-            command += ["-c", f"{name}={value}"]
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
-        with (self.folder / "log").open("wb") as log:
-            self._process = self._launch(command, log.fileno())
-
-    def _launch(self, command: list[str], log: int) -> subprocess.Popen[bytes]:
-        return processes.start(
-            command,
-            env=processes.clean_environment(),
-            stdout=log,
-            stderr=log,
-            cwd=self.folder,
+        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._cluster = Cluster(
+            self.installation,
+            self.folder,
             account=self._account,
-            # SIGQUIT is an immediate shutdown: it takes the backends with it.
-            death_signal=signal.SIGQUIT,
-            own_session=True,
+            listen=self._listen,
+            settings=self._settings,
         )
-
-    def _wait_until_ready(self) -> bool:
-        """The server writes its state into the last line of its pid file."""
-        deadline = time.monotonic() + _START_SECONDS
-        while self._process and self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                lines = (self._data / "postmaster.pid").read_text().splitlines()
-            except OSError:
-                lines = []
-            if len(lines) >= 8 and lines[7].strip() == "ready":
-                return True
-            time.sleep(0.01)
-        self.stop()
-        return False
 
 
 def free_bytes(folder: Path | None = None) -> int:
     """Room for a scratch server there (default: where one is made unless told otherwise)."""
-    account = _unprivileged() if os.geteuid() == 0 else None
-    return shutil.disk_usage(folder or _temporary(account)).free
+    return shutil.disk_usage(folder or _temporary(_unprivileged())).free
 
 
 def remove(folder: str | Path) -> None:
@@ -314,20 +223,23 @@ def remove(folder: str | Path) -> None:
     folder = Path(folder)
     if not folder.name.startswith(PREFIX):
         raise ValueError(f"{folder} is not a scratch server's folder.")
-    pid = _postmaster_of(folder)
+    pid = postmaster_of(folder)
     if pid:
         os.kill(pid, signal.SIGQUIT)
         deadline = time.monotonic() + _STOP_SECONDS
-        while _postmaster_of(folder) and time.monotonic() < deadline:
+        while postmaster_of(folder) and time.monotonic() < deadline:
             time.sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(_REMOVE_TRIES):  # a process that is dying may still make a file
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.1)
 
 
 def sweep(parent: Path | None = None) -> int:
     """Remove the scratch folders whose owner is dead; returns how many."""
-    account = _unprivileged() if os.geteuid() == 0 else None
     swept = 0
-    for folder in (parent or _temporary(account)).glob(f"{PREFIX}*"):
+    for folder in (parent or _temporary(_unprivileged())).glob(f"{PREFIX}*"):
         if not _is_locked(folder):
             remove(folder)
             swept += 1
@@ -348,16 +260,10 @@ def _is_locked(folder: Path) -> bool:
     return False
 
 
-def _postmaster_of(folder: Path) -> int:
-    """Its process id while it runs, else 0; a stale pid file may name somebody else's process."""
-    try:
-        pid = int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
-        return pid if Path(f"/proc/{pid}/cwd").readlink() == folder / "data" else 0
-    except (OSError, ValueError):
-        return 0
-
-
-def _unprivileged() -> tuple[int, int]:
+def _unprivileged() -> tuple[int, int] | None:
+    """Whom the server runs as in our place; None where we are not root."""
+    if os.geteuid() != 0:
+        return None
     for name in _ACCOUNTS:
         try:
             account = pwd.getpwnam(name)
@@ -380,10 +286,3 @@ def _temporary(account: tuple[int, int] | None) -> Path:
         if short and (account is None or copies.can_enter(folder, account)):
             return folder
     return chosen
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

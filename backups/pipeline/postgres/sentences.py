@@ -187,7 +187,14 @@ _RESTORING = (
         lacking=True,
     ),
     _Rule(
-        r"(role|tablespace|access method|language) \"(.+?)\" does not exist",
+        r"[Tt]ablespace \"(.+?)\" does not exist",
+        "The server at {place} has no tablespace {0}.",
+        "Create it on that server first.",
+        permanent=True,
+        lacking=True,
+    ),
+    _Rule(
+        r"(role|access method|language) \"(.+?)\" does not exist",
         "The server at {place} has no {0} {1}.",
         "Create it on that server first.",
         permanent=True,

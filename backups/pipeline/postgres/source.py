@@ -38,6 +38,10 @@ _ROLES = """
        AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
      UNION SELECT pg_get_userbyid(10)
 """
+_TABLESPACES = """
+    SELECT DISTINCT spcname::text FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
+     WHERE spcname !~ '^pg_' ORDER BY 1
+"""
 _UNREADABLE = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^pg_'
@@ -138,7 +142,6 @@ class PostgresSource:
         )
         installation = binaries.dump_for(major)
         self._refuse_unreadable(connection)
-        roles = sorted({owner, *(name for (name,) in connection.execute(_ROLES))})
         return SourceInfo(
             engine="postgres",
             server_version=version.split()[0],
@@ -152,13 +155,14 @@ class PostgresSource:
                 "provider": provider or "c",
                 "locale": locale or "",
                 "owner": owner,
-                "roles": roles,
+                "roles": sorted({owner, *_names(connection, _ROLES)}),
+                "tablespaces": _names(connection, _TABLESPACES),
                 "dump_major": installation.major,
             },
         )
 
     def _refuse_unreadable(self, connection: psycopg.Connection[Any]) -> None:
-        names = [name for (name,) in connection.execute(_UNREADABLE)]
+        names = _names(connection, _UNREADABLE)
         if names:
             shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
             raise SourceError(
@@ -173,6 +177,10 @@ def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101 - each of these queries gives one
     return tuple(row)
+
+
+def _names(connection: psycopg.Connection[Any], query: str) -> list[str]:
+    return [name for (name,) in connection.execute(query.encode())]
 
 
 def _source_error(told: sentences.Told) -> SourceError:

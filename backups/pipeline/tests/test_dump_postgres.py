@@ -20,6 +20,7 @@ from backups.pipeline.errors import SourceError, StalledError
 from backups.pipeline.fingerprint import Fingerprinted
 from backups.pipeline.postgres import PostgresSource
 from backups.pipeline.tests.awkward import AWKWARD, TABLES
+from backups.pipeline.tests.dumps import running, wait_for
 from tests import servers
 
 ROWS = "CREATE TABLE rows AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
@@ -54,15 +55,7 @@ def read_until(source: PostgresSource, position: int, act) -> None:
 
 
 def signal_dump(number: int) -> None:
-    dumps_running()[0].send_signal(number)
-
-
-def wait_for(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
+    running("pg_dump")[0].send_signal(number)
 
 
 def sessions_of(server: PostgresServer) -> int:
@@ -70,10 +63,6 @@ def sessions_of(server: PostgresServer) -> int:
         return connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [server.dbname]
         ).fetchone()[0]
-
-
-def dumps_running() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if each.name() == "pg_dump"]
 
 
 @contextmanager
@@ -102,7 +91,7 @@ def test_it_works(awkward):
     assert {name: table.rows for name, table in found.tables.items()} == TABLES
     assert found.sequences["public.counter"] == "42, false"
     assert found.complete
-    assert dumps_running() == []
+    assert running("pg_dump") == []
 
 
 def test_digests_are_those_of_the_servers_own_copy(awkward):
@@ -256,16 +245,16 @@ def test_a_server_stopped_in_the_middle_is_an_error():
         with pytest.raises(SourceError, match="ended the connection in the middle") as caught:
             read_until(PostgresSource(server.server()), 1, server.stop)
     assert not caught.value.permanent
-    assert dumps_running() == []
+    assert running("pg_dump") == []
 
 
 def test_leaving_ends_pg_dump_and_its_session(rows):
     began = time.monotonic()
     with PostgresSource(rows).open() as dump:
         next(iter(dump))
-        assert dumps_running()
+        assert running("pg_dump")
         began = time.monotonic()
-    assert dumps_running() == []
+    assert running("pg_dump") == []
     assert sessions_of(rows) == 0
     assert time.monotonic() - began < 2
 
@@ -280,7 +269,7 @@ def test_leaving_ends_the_session_that_waits_for_a_lock(rows, stuck):
             if stuck:
                 signal_dump(signal.SIGSTOP)
             began = time.monotonic()
-        assert dumps_running() == []
+        assert running("pg_dump") == []
         assert sessions_of(rows) == 1  # the lock's owner
         assert time.monotonic() - began < 2
 
@@ -305,7 +294,7 @@ def test_a_dump_that_does_not_begin_is_stalled_and_says_why(rows):
 def test_a_dump_that_stops_in_the_middle_is_stalled(rows):
     with pytest.raises(StalledError, match="No byte came for 1 s"):
         read_until(PostgresSource(rows, stall_seconds=1), 0, lambda: signal_dump(signal.SIGSTOP))
-    assert dumps_running() == []
+    assert running("pg_dump") == []
     assert sessions_of(rows) == 0
 
 
@@ -356,7 +345,7 @@ def test_pg_dump_dies_with_the_process_that_reads_it(rows, tmp_path):
 def test_the_password_is_in_no_command_line_and_no_text_of_ours(rows):
     with PostgresSource(rows).open() as dump:
         next(iter(dump))
-        process = dumps_running()[0]
+        process = running("pg_dump")[0]
         assert rows.password not in " ".join(process.cmdline())
         assert process.environ()["PGPASSWORD"] == rows.password
     for text in (repr(rows), str(rows), f"{rows}", rows.conninfo(), repr(rows.environment())):

@@ -17,6 +17,7 @@ import pytest
 from backups.pipeline import binaries, copies, scratch
 from backups.pipeline.errors import PipelineError
 from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.tests.dumps import wait_for
 from tests import servers
 
 NOBODY = 65534, 65534
@@ -27,13 +28,6 @@ with scratch.ScratchPostgres(binaries.server_for(15)) as server:
     print(server.pid, server.folder, flush=True)
     time.sleep(60)
 """
-
-
-def wait_until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -92,7 +86,7 @@ def test_the_server_dies_with_its_starter(starter, deadly):
     backends = [child.pid for child in psutil.Process(pid).children()]
     os.kill(process.pid, deadly)
     process.wait()
-    wait_until(lambda: not any(map(psutil.pid_exists, [pid, *backends])))
+    wait_for(lambda: not any(map(psutil.pid_exists, [pid, *backends])))
     assert scratch.sweep(folder.parent) >= 1
     assert not folder.exists()
 
@@ -106,7 +100,7 @@ def test_a_living_owners_folder_is_not_swept(postgres15):
 def test_remove_ends_the_server_of_another_process(starter):
     _, pid, folder = starter
     scratch.remove(folder)
-    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert not folder.exists()
     scratch.remove(folder)  # idempotent
 
