@@ -6,6 +6,7 @@ python tests/run_on_postgres.py [pytest arguments]
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -27,8 +28,9 @@ def main(arguments: list[str]) -> int:
         tempfile.TemporaryDirectory() as folder,
     ):
         print(f"With PostgreSQL {server.installation.version} as Backdrop's own database:")  # noqa: T201
-        secrets = dict.fromkeys(("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY"), "for-tests-" * 4)
-        environment = {**os.environ, **secrets, "DB_URL": server.dsn(), "VAR_DIR": folder}
+        names = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
+        keys = {name: secrets.token_urlsafe(48) for name in names}
+        environment = {**os.environ, **keys, "DB_URL": server.dsn(), "VAR_DIR": folder}
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
         return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
