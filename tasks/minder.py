@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
-UNDO_SECONDS = 10.0
+UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
 REPORTS_AT_ONCE = 256
 
 

@@ -17,7 +17,7 @@ from backups.storages.parts import part_size
 class Limits:
     """How long to wait, and how much to send at once."""
 
-    patience: float = 10.0
+    patience: float = 5.0
     """Seconds for which a failing call is made again."""
     connect_seconds: float = 5.0
     answer_seconds: float = 10.0
