@@ -13,7 +13,7 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
-_tied = False
+_tied = _hooked = False
 _parent = 0
 _adopter = 0
 
@@ -29,10 +29,17 @@ def tie_forks() -> None:
     The kernel's tie is not inherited, hence the hook. Programs started by `subprocess` aren't tied
     (no hook runs there, and threads end early): see `child.guard_group`.
     """
-    global _tied  # noqa: PLW0603 (hooks can't be taken back: set them once per process tree)
-    if not _tied:
-        _tied = True
+    global _tied, _hooked  # noqa: PLW0603 (hooks can't be taken back: set them once)
+    _tied = True
+    if not _hooked:
+        _hooked = True
         os.register_at_fork(before=_remember_parent, after_in_child=_tie_to_remembered)
+
+
+def untie_forks() -> None:
+    """Let this process's own forks live on when the thread that forked them ends."""
+    global _tied  # noqa: PLW0603 (as above)
+    _tied = False
 
 
 def _remember_parent() -> None:
@@ -41,12 +48,10 @@ def _remember_parent() -> None:
 
 
 def _tie_to_remembered() -> None:
-    _tie(_parent)
-
-
-def _tie(parent: int) -> None:
+    if not _tied:
+        return
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the tie was made
+    if os.getppid() != _parent:  # it died before the tie was made
         os.kill(os.getpid(), signal.SIGKILL)
 
 

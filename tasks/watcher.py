@@ -20,6 +20,7 @@ from django.conf import settings
 from tasks import forks, housekeeper, processes
 from tasks.cluster import Pool
 from tasks.housekeeper import Housekeeper
+from tasks.slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Watcher:
         self.housekeeper: Housekeeper | None = None
         self.asked_to_stop = 0
         self.stopping_since: float | None = None
+        self._slots = Slots(workers)
         self._start_at = 0.0
         self._pause = 0.0
 
@@ -89,7 +91,7 @@ class Watcher:
 
     def _start(self) -> None:
         try:
-            self.pool = Pool(self.queues, self.workers, self.name)
+            self.pool = Pool(self.queues, self.workers, self.name, self._slots)
         except OSError as error:
             logger.error("No pool could be started: %s", error.strerror)
             self._plan_restart(0.0)

@@ -75,6 +75,35 @@ def test_programs_of_a_killed_workers_job_are_killed_wherever_they_went(toys, wo
     assert "worker process that minded it died" in work.row.error
 
 
+def is_stopped_by_bells(toys, workers):
+    """No process forked later may hold the rope of an earlier bell."""
+    work = toys.push("tick")
+    work.runs()
+    workers.terminate()
+    time.sleep(0.2)
+    workers.terminate()
+    assert workers.wait(6) == 0
+    assert work.outcomes == [Outcome.INTERRUPTED]
+
+
+def test_attempts_of_a_replaced_pool_hear_of_a_stop_and_count_as_running(toys, workers):
+    old = toys.push("tick")
+    old.runs()
+    processes.kill(workers.idle_workers()[0])
+    until(lambda: len(workers.called("pool")) == 2, what="a new pool beside the old one")
+    second = toys.push("tick")
+    second.runs()
+    third = toys.push("nothing")
+    time.sleep(0.7)
+    assert third.row.status == Status.QUEUED, "two attempts at once are allowed"
+    workers.terminate()
+    time.sleep(0.2)
+    workers.terminate()
+    assert workers.wait(6) == 0
+    workers.leaves_nothing(1)
+    assert old.outcomes == second.outcomes == [Outcome.INTERRUPTED]
+
+
 @pytest.mark.parametrize("role", ["idle worker", "all idle workers", "monitor", "pusher"])
 def test_work_goes_on_within_ten_seconds_when_the_pool_itself_is_hurt(toys, workers, role):
     busy = toys.push("tick", args={"seconds": 4})
@@ -121,6 +150,7 @@ def test_a_killed_housekeeper_is_replaced(toys, workers):
     until(lambda: workers.called("house") not in ([], [house]), 5)
     Worker.objects.update(heartbeat_at="2020-01-01T00:00Z")
     until(lambda: Worker.objects.get().heartbeat_at.year > 2020, 5, "its heart beats")
+    is_stopped_by_bells(toys, workers)
 
 
 def test_a_killed_watcher_leaves_no_process_and_its_task_goes_on_elsewhere(toys, tmp_path):
