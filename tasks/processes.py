@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -71,6 +72,7 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@cache
 def place() -> str:
     """This machine since it booted, and our view of its process ids: where an `identity` is valid.
 
@@ -92,6 +94,15 @@ def identity(pid: int) -> str:
         return ""
     state, started = fields[0], fields[19]
     return "" if state in "ZX" else f"{pid}.{started}"
+
+
+@cache
+def _identity(pid: int) -> str:
+    return identity(pid)
+
+
+def own_identity() -> str:
+    return _identity(os.getpid())
 
 
 def is_alive(known: str) -> bool:

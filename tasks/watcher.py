@@ -25,7 +25,7 @@ from tasks.slots import Slots
 logger = logging.getLogger(__name__)
 
 TICK = 0.5
-CLEAN_UP_SECONDS = 15.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
+CLEAN_UP_SECONDS = 9.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
 IDLE_STOP_SECONDS = 3.0  # for a pool without attempts to stop in, else it is killed
 SHORT_LIFE = 20.0
 LONGEST_PAUSE = 8.0
@@ -185,4 +185,4 @@ class Watcher:
 
 def own_name() -> str:
     """Which watcher this is, on all machines and for ever: host:pid:start."""
-    return f"{socket.gethostname()}:{processes.identity(os.getpid()).replace('.', ':')}"
+    return f"{socket.gethostname()}:{processes.own_identity().replace('.', ':')}"
