@@ -83,14 +83,6 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Work",
-                "separator": True,
-                "items": [
-                    _rows("Tasks", "pending_actions", "tasks_task"),
-                    _rows("Workers", "memory", "tasks_worker"),
-                ],
-            },
-            {
                 "title": "People",
                 "separator": True,
                 "items": [

@@ -22,6 +22,7 @@ from django.db import (
 from django.db.models import F
 
 from tasks import clock, processes
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import Status
 
@@ -135,6 +136,8 @@ class Lease:
             changes |= {"updated_at": clock.now(), "seq": F("seq") + max(1, len(lines))}
         hold = self._write_with(lines, changes) if lines else self._update(changes)
         if hold is not Hold.LOST:
+            if self.dirty:
+                nudges.send()
             self._fields, self._lines = {}, []
             self._tell_child()
         return hold

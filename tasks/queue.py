@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from tasks import clock, processes, registry
 from tasks.errors import IdempotencyConflictError, UnknownJobError
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import Status
 
@@ -71,6 +72,7 @@ def push(
         with transaction.atomic():
             task.save(force_insert=True)
             _note(task, by=owner)
+            nudges.send()
     except IntegrityError:
         # Somebody else was first with this key; anything else is a real fault.
         if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
@@ -181,6 +183,7 @@ def _take(task: Task, worker: str) -> bool:
         message=f"Started by {worker}",
         data={"from": Status.QUEUED, "to": Status.RUNNING},
     )
+    nudges.send()
     return True
 
 

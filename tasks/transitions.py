@@ -17,6 +17,7 @@ from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from tasks import clock, registry
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
 
@@ -79,6 +80,7 @@ def move(
             message=history or f"{was.label} -> {to.label}",
             data={"from": was, "to": to},
         )
+        nudges.send()
         if changes.get("callback_due_at") is not None:
             transaction.on_commit(lambda: call_ended(task_id))
     return True
@@ -131,6 +133,7 @@ def _flag_cancel(task: Task, who: str) -> bool:
                 kind=Event.Kind.LOG,
                 message=f"Asked to stop {who}",
             )
+            nudges.send()
             return True
     return running.exists()
 

@@ -62,7 +62,7 @@ class Poller:
         return self._thread is not None
 
     def _run(self) -> None:
-        pause = SQLITE_SECONDS if connection.vendor == "sqlite" else SERVER_SECONDS
+        pause = getattr(settings, "LIVE_POLL_SECONDS", None) or _pace()
         look = Look()
         ear = Ear(self.nudge) if settings.REDIS_URL else None
         if ear is not None:
@@ -90,6 +90,10 @@ class Poller:
             if not self._watches:
                 self._thread = None
             return list(self._watches)
+
+
+def _pace() -> float:
+    return SQLITE_SECONDS if connection.vendor == "sqlite" else SERVER_SECONDS
 
 
 poller = Poller()
