@@ -61,18 +61,18 @@ def test_a_part_is_read_like_a_file_as_often_as_needed():
 def test_several_parts_are_on_the_way_at_once_and_buffers_are_used_again():
     on_the_way, most, buffers = set(), [], set()
 
-    def send(part: Part) -> str:
+    def send(part: Part) -> dict:
         on_the_way.add(part.number)
         most.append(len(on_the_way))
         buffers.add(id(part.buffer))
         time.sleep(0.02)
         on_the_way.discard(part.number)
-        return f"tag {part.number}"
+        return {"ETag": f"tag {part.number}"}
 
     parts = Cut([b"x" * 4 * 30], lambda number: 4)
     sender = Sender(send, sent=parts.give_back)
     start(parts, sender)
-    assert sender.finish() == {number: f"tag {number}" for number in range(1, 31)}
+    assert sender.finish() == {number: {"ETag": f"tag {number}"} for number in range(1, 31)}
     assert max(most) == 4
     assert len(buffers) <= 5
 
@@ -80,12 +80,12 @@ def test_several_parts_are_on_the_way_at_once_and_buffers_are_used_again():
 def test_large_parts_are_sent_one_by_one():
     on_the_way, most = [], []
 
-    def send(part: Part) -> str:
+    def send(part: Part) -> dict:
         on_the_way.append(part)
         most.append(len(on_the_way))
         time.sleep(0.02)
         on_the_way.remove(part)
-        return ""
+        return {}
 
     sender = Sender(send, sent=lambda part: None)
     for number in range(1, 4):
@@ -99,7 +99,7 @@ def test_large_parts_are_sent_one_by_one():
 def test_a_failed_part_ends_the_cutting_at_the_next_block():
     failed = threading.Event()
 
-    def send(part: Part) -> str:
+    def send(part: Part) -> dict:
         failed.set()
         raise OSError("no route")
 
@@ -118,7 +118,7 @@ def test_a_failed_part_ends_the_cutting_at_the_next_block():
 
 def test_stopping_does_not_wait_for_a_part_that_hangs():
     hanging = threading.Event()
-    sender = Sender(lambda part: str(hanging.wait(20)), sent=lambda part: None)
+    sender = Sender(lambda part: {"ETag": str(hanging.wait(20))}, sent=lambda part: None)
     sender.put(Part(1, bytearray(1)))
     began = time.monotonic()
     assert not sender.stop(seconds=0.1)
