@@ -101,9 +101,12 @@ def mount(folder: str, flags: int, options: str) -> bool:
     if libc.unshare(CLONE_NEWNS if user == 0 else CLONE_NEWNS | CLONE_NEWUSER):
         return False
     if user:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        try:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        except OSError:
+            return False
     libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     return not libc.mount(b"none", folder.encode(), b"tmpfs", flags, options.encode())
 
