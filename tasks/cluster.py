@@ -30,6 +30,7 @@ class Pool:
         self.started = processes.now()
         self.draining_since: float | None = None
         self._members: set[int] = set()
+        self._seemed_idle = False
         self._fork = Fork(lambda: lead(queues, workers, name, self._watched))
 
     @property
@@ -78,9 +79,13 @@ class Pool:
         """When a worker of it last looked for work."""
         return self._watched.pulse.last()
 
-    def busy(self) -> bool:
-        """Whether an attempt is running: a worker has a child."""
-        return bool(self._alive(3))
+    def is_idle(self) -> bool:
+        """Whether no attempt is running: no worker has a child, and had none at the last look.
+
+        Twice, because the kernel's list of children may miss one while another ends.
+        """
+        before, self._seemed_idle = self._seemed_idle, not self._alive(3)
+        return before and self._seemed_idle
 
     def _alive(self, depth: int) -> set[int]:
         """The living processes so many forks below the leader."""

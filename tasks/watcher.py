@@ -140,7 +140,8 @@ class Watcher:
             since = pool.draining_since
             if since is None:
                 continue
-            if not pool.ended() and processes.now() > since + IDLE_STOP_SECONDS and not pool.busy():
+            idle = pool.is_idle()
+            if not pool.ended() and idle and processes.now() > since + IDLE_STOP_SECONDS:
                 pool.kill()
             if pool.ended():
                 pool.forget()
