@@ -57,6 +57,7 @@ def _drill_on(
     watcher: flow.Watcher,
 ) -> Report:
     server.create_missing_roles(list(manifest.traits.get("roles", [])))
+    server.create_missing_tablespaces(list(manifest.traits.get("tablespaces", [])))
     sink = PostgresSink(
         server.server(),
         dbname=_NAME,

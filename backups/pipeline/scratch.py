@@ -188,11 +188,14 @@ class ScratchPostgres:
                 connection.execute(create)
 
     def create_missing_tablespaces(self, names: list[str]) -> None:
-        """Tablespaces that a dump puts tables into; all lie in the server's folder."""
+        """Tablespaces that a dump puts tables into; all lie in the server's folder, which a
+        server below version 15 does not allow."""
+        if self.installation.major < 15:
+            return
         with self.connect() as connection:
             known = {name for (name,) in connection.execute("SELECT spcname FROM pg_tablespace")}
             for name in sorted(set(names) - known):
-                connection.execute("SET allow_in_place_tablespaces = on")  # PostgreSQL 15 and later
+                connection.execute("SET allow_in_place_tablespaces = on")
                 create = sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(name))
                 connection.execute(create)
 
