@@ -88,7 +88,12 @@ class Backup(Teamwork):
                 queue=target.queue,
             )
             return Restore.objects.create(
-                team=self.team, backup=self, target=target, dbname=dbname, replace=replace, task=task
+                team=self.team,
+                backup=self,
+                target=target,
+                dbname=dbname,
+                replace=replace,
+                task=task,
             )
 
     def prove(self, *, by: User | None) -> Proof:

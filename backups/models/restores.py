@@ -17,9 +17,7 @@ class Restore(Teamwork):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    backup = models.ForeignKey(
-        "backups.Backup", on_delete=models.PROTECT, related_name="restores"
-    )
+    backup = models.ForeignKey("backups.Backup", on_delete=models.PROTECT, related_name="restores")
     target = models.ForeignKey(
         "backups.Database", on_delete=models.PROTECT, related_name="restores"
     )
