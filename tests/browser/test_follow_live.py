@@ -17,7 +17,7 @@ def look(visit, mate):
     """look(task): the page of a task, as a team mate sees it."""
 
     def open_page(task, *, before=lambda page: None):
-        page = visit(mate)
+        page = visit(mate, timezone_id="Asia/Tokyo")  # times are shown in UTC all the same
         before(page)
         page.goto(f"/tasks/{task.pk}")
         return page
@@ -45,6 +45,9 @@ def test_it_works(look, team):
     expect(lines).to_have_count(4)
     expect(lines.last).to_contain_text("at 42000000")
     assert fetched == []
+    told = lines.all_inner_texts()
+    page.reload()
+    assert lines.all_inner_texts() == told  # the server writes the same
 
 
 def test_the_page_is_made_anew_when_the_status_changes(look, team):

@@ -28,7 +28,7 @@
  *   data-field="status"        gets data-status="running" too, for colours.
  *   data-events                a list (ol, ul): log lines are appended as
  *                                <li data-seq="7" data-level="info" data-kind="log"><time datetime="…">14:03:07</time> <span>text</span></li>
- *                              Render the same; the 500 newest stay; it stays scrolled to its end.
+ *                              Render the same, in UTC; the 500 newest stay; it stays scrolled to its end.
  *   details, focus, values     open <details>, the focused control, what was typed and the scroll
  *                              of [data-events] survive a swap, found by id, else by name, else by position.
  *
