@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -19,8 +20,8 @@ from backups.pipeline.postgres.script import Script
 
 _RESTORING = "__restoring_"
 _REPLACED = "__replaced_"
-_NAME_BYTES = 63
-_RENAMES = 20
+_KEPT_BYTES = 63 - len(_RESTORING) - 8
+_EXCHANGES = 5
 _SAME = """
     SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
            coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
@@ -78,19 +79,14 @@ class PostgresSink:
 
     def load(self, stream: Stream, *, before_commit: Callable[[], None] | None = None) -> None:
         """Restore the whole stream; raises RestoreError before its first byte where it can."""
+        with self._session() as connection:
+            existing = self._existing(connection)
         mark = secrets.token_hex(4)
         temporary = _beside(self._dbname, _RESTORING + mark)
+        self._opened(temporary)
         try:
-            with _connect(self._server, avoid=self._dbname) as connection:
-                existing = self._existing(connection)
-                self._opened(temporary)
-                self._create(connection, temporary, existing)
-                major = connection.info.server_version // 10000
-                vigilance = sessions.vigilance(connection)
-        except psycopg.Error as error:
-            raise self._error(error) from None
-        try:
-            self._feed(stream, temporary, major, vigilance)
+            self._create(temporary, existing)
+            self._feed(stream, temporary)
             if before_commit:
                 before_commit()
             self._take_name(temporary, _beside(self._dbname, _REPLACED + mark))
@@ -98,6 +94,17 @@ class PostgresSink:
             self._drop_after(error, temporary)
             raise
         self._closed(temporary)
+
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[Any]]:
+        """Commands of our own; what the server says against them becomes a RestoreError."""
+        try:
+            with _connect(self._server, avoid=self._dbname) as connection:
+                yield connection
+        except psycopg.Error as error:
+            told = sentences.restoring(self._server, str(error))
+            kind = LackingError if told.lacking else RestoreError
+            raise kind(told.sentence, remedy=told.remedy, permanent=told.permanent) from None
 
     def _existing(self, connection: psycopg.Connection[Any]) -> Mapping[str, str] | None:
         """The database that has the name now."""
@@ -120,35 +127,31 @@ class PostgresSink:
         names = ("encoding", "collate", "ctype", "provider", "locale", "owner")
         return dict(zip(names, values, strict=True))
 
-    def _create(
-        self,
-        connection: psycopg.Connection[Any],
-        name: str,
-        existing: Mapping[str, str] | None,
-    ) -> None:
+    def _create(self, name: str, existing: Mapping[str, str] | None) -> None:
         """With the locale of the source; where the server lacks it, with its own or none."""
-        traits = {**self._traits, **(existing or {})}
+        traits = {**(existing or {}), **self._traits}
         encoding = str(traits.get("encoding") or "UTF8")
         wanted = _locale(traits)
-        for locale in (wanted, {}, _NO_LOCALE):
-            try:
-                connection.execute(_create_database(name, encoding, locale))
-            except _NO_SUCH_LOCALE:
-                if locale is _NO_LOCALE:
-                    raise
-            else:
-                break
+        with self._session() as connection:
+            for locale in (wanted, {}, _NO_LOCALE):
+                try:
+                    connection.execute(_create_database(name, encoding, locale))
+                    break
+                except _NO_SUCH_LOCALE:
+                    if locale is _NO_LOCALE:
+                        raise
+            if existing:
+                connection.execute(_change_owner(name, existing["owner"]))
         if wanted and locale is not wanted:
             self.notes.append(
                 f"The server at {self._server.place} lacks the collation"
                 f" {traits.get('locale') or traits['collate']}; it was restored with another."
             )
-        if existing:
-            alter = sql.SQL("ALTER DATABASE {} OWNER TO {}")
-            names = sql.Identifier(name), sql.Identifier(existing["owner"])
-            connection.execute(alter.format(*names))
 
-    def _feed(self, stream: Stream, temporary: str, major: int, vigilance: dict[str, str]) -> None:
+    def _feed(self, stream: Stream, temporary: str) -> None:
+        with self._session() as connection:
+            major = connection.info.server_version // 10000
+            vigilance = sessions.vigilance(connection)
         load = Load(
             self._server.database(temporary),
             major,
@@ -165,38 +168,36 @@ class PostgresSink:
 
     def _take_name(self, temporary: str, replaced: str) -> None:
         """Give the new database its name, in the same instant as the former one loses it."""
-        try:
-            with _connect(self._server, avoid=self._dbname) as connection:
-                if self._existing(connection) is None:
-                    connection.execute(_rename(temporary, self._dbname))
-                    return
-                _allow_connections(connection, self._dbname, allow=False)
-                try:
-                    self._exchange(connection, temporary, replaced)
-                except BaseException:
-                    _allow_connections(connection, self._dbname, allow=True)
-                    raise
-                connection.execute(_drop_database(replaced))
-        except psycopg.Error as error:
-            raise self._error(error) from None
+        with self._session() as connection:
+            if self._existing(connection) is None:
+                connection.execute(_rename(temporary, self._dbname))
+                return
+            self._exchange(connection, temporary, replaced)
+            try:
+                _drop(connection, replaced)
+            except psycopg.Error:  # a replication slot, say: no reason to call it a failure
+                self.notes.append(
+                    f"The former database could not be dropped; it is called {replaced} now."
+                )
 
     def _exchange(self, connection: psycopg.Connection[Any], temporary: str, replaced: str) -> None:
-        """Ending a session takes the server a moment, in which a rename is refused."""
-        for left in reversed(range(_RENAMES)):
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                [self._dbname],
-            )
+        """Ends the sessions of the former database and renames both, in one transaction.
+
+        The rename waits up to five seconds for the sessions to be gone, and keeps new ones out
+        meanwhile; only one that comes between the two statements makes it fail.
+        """
+        statements = (
+            _end_sessions(self._dbname),
+            _rename(self._dbname, replaced),
+            _rename(temporary, self._dbname),
+        )
+        for left in reversed(range(_EXCHANGES)):
             try:
-                with connection.transaction():
-                    connection.execute(_rename(self._dbname, replaced))
-                    connection.execute(_rename(temporary, self._dbname))
+                connection.execute(sql.SQL("; ").join(statements))
+                return
             except psycopg.errors.ObjectInUse:
                 if not left:
                     raise
-                connection.execute("SELECT pg_sleep(0.1)")
-            else:
-                return
 
     def _drop_after(self, error: BaseException, temporary: str) -> None:
         """Drop what was begun; the first failure is what gets told."""
@@ -207,21 +208,15 @@ class PostgresSink:
         else:
             self._closed(temporary)
 
-    def _error(self, error: psycopg.Error) -> RestoreError:
-        told = sentences.restoring(self._server, str(error))
-        kind = LackingError if told.lacking else RestoreError
-        return kind(told.sentence, remedy=told.remedy, permanent=told.permanent)
-
 
 def drop_restoring(server: PostgresServer, name: str) -> None:
-    """Drop a database that a restore had begun; idempotent. Raises psycopg's errors."""
+    """Drop what a restore left: the database it had begun, or the one that it had replaced.
+    Idempotent. Raises psycopg's errors."""
     if _RESTORING not in name:
         raise ValueError(f"{name} is not a database that a restore began.")
     with _connect(server, avoid=name) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-        )
-        connection.execute(_drop_database(name, force=connection.info.server_version >= 130000))
+        _drop(connection, name)
+        _drop(connection, name.replace(_RESTORING, _REPLACED))
 
 
 def _connect(server: PostgresServer, *, avoid: str) -> psycopg.Connection[Any]:
@@ -238,8 +233,8 @@ def _connect(server: PostgresServer, *, avoid: str) -> psycopg.Connection[Any]:
 
 
 def _beside(dbname: str, suffix: str) -> str:
-    """A name next to that one, within PostgreSQL's length."""
-    kept = dbname.encode()[: _NAME_BYTES - len(suffix)].decode(errors="ignore")
+    """A name next to that one, within PostgreSQL's length; it begins the same with any suffix."""
+    kept = dbname.encode()[:_KEPT_BYTES].decode(errors="ignore")
     return kept + suffix
 
 
@@ -265,9 +260,17 @@ def _create_database(name: str, encoding: str, locale: Mapping[str, str]) -> sql
     )
 
 
-def _drop_database(name: str, *, force: bool = False) -> sql.Composed:
-    force_clause = sql.SQL(" WITH (FORCE)" if force else "")
-    return sql.SQL("DROP DATABASE IF EXISTS {}{}").format(sql.Identifier(name), force_clause)
+def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    """With the sessions in it, of which a server below version 13 has to be told apart."""
+    force = sql.SQL(" WITH (FORCE)" if connection.info.server_version >= 130000 else "")
+    connection.execute(_end_sessions(name))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}{}")
+    connection.execute(drop.format(sql.Identifier(name), force))
+
+
+def _end_sessions(name: str) -> sql.Composed:
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}"
+    return sql.SQL(end).format(sql.Literal(name))
 
 
 def _rename(name: str, to: str) -> sql.Composed:
@@ -275,9 +278,9 @@ def _rename(name: str, to: str) -> sql.Composed:
     return rename.format(sql.Identifier(name), sql.Identifier(to))
 
 
-def _allow_connections(connection: psycopg.Connection[Any], name: str, *, allow: bool) -> None:
-    alter = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-    connection.execute(alter.format(sql.Identifier(name), sql.SQL(str(allow).lower())))
+def _change_owner(name: str, owner: str) -> sql.Composed:
+    alter = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+    return alter.format(sql.Identifier(name), sql.Identifier(owner))
 
 
 def _nobody(name: str) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+
+import psycopg
 import pytest
 
 from backups.pipeline import binaries
@@ -169,6 +173,53 @@ def test_what_is_made_meanwhile_is_told_so_that_it_can_be_undone(postgres15, nam
         assert left not in databases(postgres15)
         with pytest.raises(ValueError, match="not a database that a restore began"):
             drop_restoring(postgres15.server(), dbname)
+
+
+def test_what_was_replaced_is_dropped_after_a_death_in_between(postgres15):
+    with servers.new_database(postgres15) as dbname:
+        replaced = f"{dbname}__replaced_1234"
+        postgres15.createdb(replaced)
+        drop_restoring(postgres15.server(), f"{dbname}__restoring_1234")
+        assert replaced not in databases(postgres15)
+        assert dbname in databases(postgres15)
+
+
+def test_clients_that_connect_again_and_again_do_not_prevent_a_replacement(postgres15):
+    """What a connection pool does when its sessions are ended."""
+    stop = threading.Event()
+
+    def reconnect() -> None:
+        while not stop.is_set():
+            with suppress(psycopg.OperationalError), postgres15.connect(dbname) as connection:
+                connection.execute("SELECT pg_sleep(10)")
+
+    with servers.new_database(postgres15, "CREATE TABLE old ()") as dbname:
+        threads = [threading.Thread(target=reconnect) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        load(postgres15, dbname, TABLE, END, replace=True)
+        stop.set()
+        assert value(postgres15, dbname, "SELECT count(*) FROM t") == 0
+        postgres15.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{dbname}'"
+        )
+        for thread in threads:
+            thread.join()
+
+
+def test_a_former_database_that_can_not_be_dropped_is_told(postgres15):
+    """The restore is done by then: no reason to call it a failure."""
+    subscribe = "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false)"
+    with servers.new_database(
+        postgres15, f"SET client_min_messages = error; {subscribe}"
+    ) as dbname:
+        [note] = load(postgres15, dbname, TABLE, END, replace=True).notes
+        assert value(postgres15, dbname, "SELECT count(*) FROM t") == 0
+    assert note.startswith("The former database could not be dropped; it is called test_")
+    former = note.split()[-2]
+    postgres15.execute("ALTER SUBSCRIPTION s SET (slot_name = NONE)", former)
+    postgres15.execute("DROP SUBSCRIPTION s", former)
+    postgres15.dropdb(former)
 
 
 def test_a_collation_that_the_server_lacks_is_noted(postgres15, name):
