@@ -146,11 +146,13 @@ def test_what_a_person_does_outlives_a_swap(look, team):
     run = running_task(team)
     page = look(run.task)
     expect(part_of(page)).to_have_attribute("data-live-state", "live")
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     page.locator("[data-events]").focus()
     transitions.cancel(run.task, by=None)
     run.report(50, 100, line="still here")
     run.end(error="")
     expect(page.get_by_text("Succeeded").first).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     assert page.evaluate("document.activeElement.matches('[data-events]')")
 
 

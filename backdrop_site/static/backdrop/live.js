@@ -30,10 +30,10 @@
  *                                <li data-seq="7" data-level="info" data-kind="log"><time datetime="…">14:03:07</time> <span>text</span></li>
  *                              Render the same, in UTC; the 500 newest stay; it stays scrolled to its end.
  *   details, focus, values     open <details>, the focused control, what was typed and the scroll
- *                              of [data-events] survive a swap, found by id, else by name, else by position.
+ *                              of [data-events] survive a swap, found by id, else by name and position.
  *
- * The element gets data-live-state="live", "polling" or "signed-out" for CSS, and fires bubbling
- * events: "live:update" (detail: the task) and "live:swap". Elements may come and go.
+ * It gets data-live-state="live", "polling" or "signed-out", and fires bubbling events:
+ * "live:update" (detail: the task) and "live:swap". Elements may come and go.
  */
 "use strict";
 
@@ -102,8 +102,6 @@
       if (name === "status") field.dataset.status = task.status;
     }
   }
-
-  // One element -----------------------------------------------------------------------------------
 
   class Root {
     constructor(element) {
@@ -224,12 +222,14 @@
 
   /** What a person did to the inside of an element; the function returned does it again. */
   function remember(element) {
-    const identify = (node, all) => ({ id: node.id, name: node.name, at: all.indexOf(node), tag: node.tagName });
-    const find = (mark, all) =>
-      (mark.id && all.find((node) => node.id === mark.id)) ||
-      (!mark.id && mark.name && all.find((node) => node.name === mark.name)) ||
-      (!mark.id && all[mark.at]?.tagName === mark.tag && all[mark.at]) ||
-      null;
+    // The like of a node: so tagged and, where it is something to press, so labelled.
+    const like = (node) => node.tagName + (/^(A|BUTTON|SUMMARY)$/.test(node.tagName) ? node.textContent : "");
+    const alike = (mark, all) => all.filter((node) => like(node) === mark.like && node.name === mark.name);
+    const identify = (node, all) => {
+      const mark = { id: node.id, name: node.name, like: like(node) };
+      return { ...mark, at: alike(mark, all).indexOf(node) };
+    };
+    const find = (mark, all) => (mark.id ? all.find((node) => node.id === mark.id) : alike(mark, all)[mark.at]);
     const controls = () => [...element.querySelectorAll(FOCUSABLE)];
     const details = () => [...element.querySelectorAll("details")];
     const logs = () => [...element.querySelectorAll("[data-events]")];
