@@ -75,7 +75,7 @@ def postgres(screen: Screen, password: str) -> Iterator[ScratchPostgres]:
     with screen.step(f"Start a PostgreSQL {server.installation.version}"):
         server.__enter__()
     try:
-        with screen.step(f"Fill it with a web shop of about {size(wanted)}"):
+        with screen.step(f"Fill it with a web shop of about {settings.DEMO_MB} MB"):
             shop.fill(server, password, megabytes=settings.DEMO_MB)
         yield server
     finally:
