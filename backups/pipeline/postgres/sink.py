@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -95,16 +95,8 @@ class PostgresSink:
             raise
         self._closed(temporary)
 
-    @contextmanager
-    def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        """Commands of our own; what the server says against them becomes a RestoreError."""
-        try:
-            with _connect(self._server, avoid=self._dbname) as connection:
-                yield connection
-        except psycopg.Error as error:
-            told = sentences.restoring(self._server, str(error))
-            kind = LackingError if told.lacking else RestoreError
-            raise kind(told.sentence, remedy=told.remedy, permanent=told.permanent) from None
+    def _session(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return _session(self._server, avoid=self._dbname)
 
     def _existing(self, connection: psycopg.Connection[Any]) -> Mapping[str, str] | None:
         """The database that has the name now."""
@@ -203,7 +195,7 @@ class PostgresSink:
         """Drop what was begun; the first failure is what gets told."""
         try:
             drop_restoring(self._server, temporary)
-        except psycopg.Error:
+        except RestoreError:
             error.add_note(f"The database {temporary} could not be dropped; drop it by hand.")
         else:
             self._closed(temporary)
@@ -211,12 +203,24 @@ class PostgresSink:
 
 def drop_restoring(server: PostgresServer, name: str) -> None:
     """Drop what a restore left: the database it had begun, or the one that it had replaced.
-    Idempotent. Raises psycopg's errors."""
+    Idempotent; raises RestoreError."""
     if _RESTORING not in name:
         raise ValueError(f"{name} is not a database that a restore began.")
-    with _connect(server, avoid=name) as connection:
+    with _session(server, avoid=name) as connection:
         _drop(connection, name)
         _drop(connection, name.replace(_RESTORING, _REPLACED))
+
+
+@contextmanager
+def _session(server: PostgresServer, *, avoid: str) -> Iterator[psycopg.Connection[Any]]:
+    """Commands of our own; what the server says against them becomes a RestoreError."""
+    try:
+        with _connect(server, avoid=avoid) as connection:
+            yield connection
+    except psycopg.Error as error:
+        told = sentences.restoring(server, str(error))
+        kind = LackingError if told.lacking else RestoreError
+        raise kind(told.sentence, remedy=told.remedy, permanent=told.permanent) from None
 
 
 def _connect(server: PostgresServer, *, avoid: str) -> psycopg.Connection[Any]:
