@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 TICK = 0.5
 CLEAN_UP_SECONDS = 9.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
 IDLE_STOP_SECONDS = 3.0  # for a pool without attempts to stop in, else it is killed
-SHORT_LIFE = 20.0
-LONGEST_PAUSE = 8.0
+SHORT_LIFE = 5.0
+LONGEST_PAUSE = 2.0
 
 
 class Watcher:

@@ -34,7 +34,7 @@ def until(true: Callable[[], Any], seconds: float = PATIENCE, what: str = "") ->
         if value := true():
             return value
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or true}"
-        time.sleep(0.02)
+        time.sleep(0.03)
 
 
 def environment_of_tests(folder: Path) -> dict[str, str]:
@@ -87,6 +87,16 @@ class Crew:
         until(lambda: self.process.poll() is not None or self.is_ready(), 30, "crew is ready")
         assert self.process.poll() is None, self.log.read_text()
 
+    def is_steady(self) -> bool:
+        """Whether one pool with all its workers is there, idle."""
+        workers = self.called("worker")
+        return (
+            len(self.called("pool")) == 1
+            and len(workers) == Worker.objects.get(pid=self.process.pid).capacity
+            and workers == self.idle_workers()
+            and all(pid in processes.children_of(self.sentinel) for pid in workers)
+        )
+
     def is_ready(self) -> bool:
         row = Worker.objects.filter(pid=self.process.pid).first()
         return row is not None and len(self.called("worker")) >= row.capacity
@@ -130,18 +140,12 @@ class Crew:
     def wait(self, seconds: float = PATIENCE) -> int:
         return self.process.wait(seconds)
 
-    def stop(self) -> None:
-        """For the end of a test: nothing may be left, however the test went."""
-        if self.process.poll() is None:
-            self.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.3)
-            self.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)
+    def end(self) -> None:
+        """For the end of a test, however it went: all are killed, as the database is emptied."""
+        self.process.kill()
+        self.process.wait(5)
         for pid in self.everyone():
             processes.kill(pid)
-        self.process.wait(5)
 
     def leaves_nothing(self, seconds: float = 5.0) -> bool:
         return bool(until(lambda: not self.everyone(), seconds, f"{self.everyone()} end"))
@@ -163,7 +167,7 @@ def _running(started: Crew) -> Iterator[Crew]:
         started.wait_ready()
         yield started
     finally:
-        started.stop()
+        started.end()
         sys.stdout.write(started.log.read_text())  # shown where the test fails
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+import uuid
 
 import pytest
 
-from tasks import processes
+from tasks import processes, transitions
 from tasks.models import Worker
 from tasks.states import Outcome, Status
-from tasks.tests.crew import crew, daemon, until
+from tasks.tests.crew import Crew, crew, daemon, until
 
 
 def test_it_works(toys, tmp_path):
@@ -81,12 +82,58 @@ def test_a_signal_to_all_processes_at_once_is_no_worse(toys, tmp_path):
     assert work.outcomes == [Outcome.INTERRUPTED]
 
 
+def test_attempts_of_a_replaced_pool_count_and_hear_of_the_stop(toys, tmp_path):
+    with crew(tmp_path) as workers:
+        (house,) = workers.called("house")
+        processes.kill(house)  # another one, and another pool, are forked beside the old pool
+        old = toys.push("tick")
+        old.runs()
+        processes.kill(workers.idle_workers()[0])
+        until(lambda: len(workers.called("pool")) == 2, what="a new pool beside the old one")
+        second = toys.push("tick")
+        second.runs()
+        third = toys.push("nothing")
+        time.sleep(0.7)
+        assert third.row.status == Status.QUEUED, "two attempts at once are allowed"
+        hurry(workers)
+    assert old.outcomes == second.outcomes == [Outcome.INTERRUPTED]
+
+
+def hurry(workers: Crew) -> None:
+    workers.terminate()
+    time.sleep(0.2)
+    workers.terminate()
+    assert workers.wait(6) == 0
+    workers.leaves_nothing(1)
+
+
 def test_stopping_is_bounded_even_if_the_pool_hangs(toys, tmp_path):
     with crew(tmp_path) as workers:
         processes.kill(workers.sentinel, signal.SIGSTOP)
         workers.terminate()
         assert workers.wait(8) == 0
         workers.leaves_nothing(1)
+
+
+def test_a_killed_watcher_leaves_no_process_and_its_task_goes_on_elsewhere(toys, tmp_path):
+    mark = str(uuid.uuid4().int % 10**6 + 10**6)
+    with crew(tmp_path) as workers:
+        work = toys.push("tick", args={"seconds": 2})
+        program = toys.push("spawn-here", args={"mark": mark})
+        work.runs()
+        until(lambda: workers.called_with(f"sleep {mark}"))
+        workers.process.kill()
+        workers.wait()
+        workers.leaves_nothing(2)
+        assert work.row.status != Status.SUCCEEDED
+    with crew(tmp_path):
+        assert work.ends(15).status == Status.SUCCEEDED
+        # Its minder may have had the time to see that the watcher was gone, or not.
+        assert work.outcomes[0] in (Outcome.LOST, Outcome.INTERRUPTED)
+        assert work.outcomes[1:] == [Outcome.SUCCEEDED]
+        transitions.cancel(program.row, by=None)
+        program.ends()
+    assert not toys.ledger.overlaps(work)
 
 
 def test_workers_serve_the_queues_they_are_given_and_no_others(toys, tmp_path):

@@ -11,7 +11,7 @@ import uuid
 import pytest
 from django.db import connection, transaction
 
-from tasks import processes, transitions
+from tasks import processes
 from tasks.models import Task, Worker
 from tasks.states import Outcome, Status
 from tasks.tests.crew import Crew, crew, until
@@ -19,10 +19,19 @@ from tasks.tests.crew import Crew, crew, until
 RESCUE = 15.0
 
 
-@pytest.fixture
-def workers(toys, tmp_path):
-    with crew(tmp_path) as running:
+@pytest.fixture(scope="module")
+def hardy_workers(django_db_setup, django_db_blocker, tmp_path_factory):
+    """Two workers that have to live through most of this module."""
+    with django_db_blocker.unblock(), crew(tmp_path_factory.mktemp("crew")) as running:
         yield running
+
+
+@pytest.fixture
+def workers(toys, hardy_workers):
+    until(hardy_workers.is_ready)
+    until(hardy_workers.is_steady)
+    yield hardy_workers
+    assert hardy_workers.process.poll() is None
 
 
 def freeze(pid: int) -> None:
@@ -85,35 +94,6 @@ def end_other_sessions() -> None:
             )
 
 
-def is_stopped_by_bells(toys, workers):
-    """No process forked later may hold the rope of an earlier bell."""
-    work = toys.push("tick")
-    work.runs()
-    workers.terminate()
-    time.sleep(0.2)
-    workers.terminate()
-    assert workers.wait(6) == 0
-    assert work.outcomes == [Outcome.INTERRUPTED]
-
-
-def test_attempts_of_a_replaced_pool_hear_of_a_stop_and_count_as_running(toys, workers):
-    old = toys.push("tick")
-    old.runs()
-    processes.kill(workers.idle_workers()[0])
-    until(lambda: len(workers.called("pool")) == 2, what="a new pool beside the old one")
-    second = toys.push("tick")
-    second.runs()
-    third = toys.push("nothing")
-    time.sleep(0.7)
-    assert third.row.status == Status.QUEUED, "two attempts at once are allowed"
-    workers.terminate()
-    time.sleep(0.2)
-    workers.terminate()
-    assert workers.wait(6) == 0
-    workers.leaves_nothing(1)
-    assert old.outcomes == second.outcomes == [Outcome.INTERRUPTED]
-
-
 @pytest.mark.parametrize("role", ["idle worker", "all idle workers", "monitor", "pusher"])
 def test_work_goes_on_within_ten_seconds_when_the_pool_itself_is_hurt(toys, workers, role):
     busy = toys.push("tick", args={"seconds": 4})
@@ -160,28 +140,6 @@ def test_a_killed_housekeeper_is_replaced(toys, workers):
     until(lambda: workers.called("house") not in ([], [house]), 5)
     Worker.objects.update(heartbeat_at="2020-01-01T00:00Z")
     until(lambda: Worker.objects.get().heartbeat_at.year > 2020, 5, "its heart beats")
-    is_stopped_by_bells(toys, workers)
-
-
-def test_a_killed_watcher_leaves_no_process_and_its_task_goes_on_elsewhere(toys, tmp_path):
-    mark = str(uuid.uuid4().int % 10**6 + 10**6)
-    with crew(tmp_path) as workers:
-        work = toys.push("tick", args={"seconds": 2})
-        program = toys.push("spawn-here", args={"mark": mark})
-        work.runs()
-        until(lambda: workers.called_with(f"sleep {mark}"))
-        workers.process.kill()
-        workers.wait()
-        workers.leaves_nothing(2)
-        assert work.row.status != Status.SUCCEEDED
-    with crew(tmp_path):
-        assert work.ends(RESCUE).status == Status.SUCCEEDED
-        # Its minder may have had the time to see that the watcher was gone, or not.
-        assert work.outcomes[0] in (Outcome.LOST, Outcome.INTERRUPTED)
-        assert work.outcomes[1:] == [Outcome.SUCCEEDED]
-        transitions.cancel(program.row, by=None)
-        program.ends()
-    assert not toys.ledger.overlaps(work)
 
 
 def test_an_attempt_that_comes_back_from_the_dead_changes_nothing(toys, workers, tmp_path):
