@@ -78,6 +78,7 @@ def run_backup(context: Context) -> Mapping[str, Any]:
             recipes.source_for(backup.database, backup.plan, waiting=context.message),
             recipes.store_for(backup.destination),
             _Here(context, backup.destination),
+            reserve=backup.reserve,
             accept=lambda key, manifest: _complete(
                 backup, context, key, manifest, time.monotonic() - began
             ),

@@ -40,7 +40,14 @@ def main() -> None:
     options = json.loads(os.environ[f"BENCH_{chosen.kind.upper()}"])
     store = storages.open_store(chosen.kind, options, os.environ.get("BENCH_SECRET", ""))
     order = flow.DumpOrder(database="bench", plan="bench", compression=chosen.compression)
-    flow.store_dump(order, PostgresSource(server), store, Silent(), accept=lambda key, made: None)
+    flow.store_dump(
+        order,
+        PostgresSource(server),
+        store,
+        Silent(),
+        reserve=lambda key: True,
+        accept=lambda key, made: None,
+    )
 
 
 if __name__ == "__main__":

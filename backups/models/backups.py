@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 
 from accounts.models import Teamwork
 from backups.models.databases import Database
@@ -39,7 +39,11 @@ class Backup(Teamwork):
     # The receipt, written once the manifest is stored.
     completed_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.FloatField(null=True, blank=True)
-    key = models.CharField(max_length=500, blank=True, help_text="Object name under the prefix")
+    key = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Object name under the prefix; reserved before the dump, an object once complete",
+    )
     raw_bytes = models.BigIntegerField(null=True, blank=True)
     stored_bytes = models.BigIntegerField(null=True, blank=True)
     raw_sha256 = models.CharField(max_length=64, blank=True)
@@ -54,14 +58,32 @@ class Backup(Teamwork):
     class Meta:
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["database", "-completed_at"], name="backups_backup_last")]
+        constraints = [
+            # Two runs of one database in the same second must not want the same object.
+            models.UniqueConstraint(
+                fields=["destination", "key"],
+                condition=~models.Q(key=""),
+                name="backups_backup_key_once",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return self.key or f"backup {self.id}"
+        return self.key if self.complete else f"backup {self.id}"
 
     @property
     def complete(self) -> bool:
         """Whether it is whole in storage, manifest and all."""
         return self.completed_at is not None
+
+    def reserve(self, key: str) -> bool:
+        """Take the key for this backup, in place of one it had before; False where it is taken."""
+        try:
+            with transaction.atomic():
+                Backup.objects.filter(pk=self.pk).update(key=key)
+        except IntegrityError:
+            return False
+        self.key = key
+        return True
 
     @property
     def manifest_key(self) -> str:

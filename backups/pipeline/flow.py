@@ -9,7 +9,7 @@ from typing import Protocol
 
 from backups.pipeline import naming
 from backups.pipeline.compression import COMPRESSIONS
-from backups.pipeline.errors import CorruptError, StorageError
+from backups.pipeline.errors import CorruptError, ObjectExistsError, StorageError
 from backups.pipeline.fingerprint import Fingerprinted
 from backups.pipeline.hashing import Hashed
 from backups.pipeline.manifest import Manifest
@@ -28,6 +28,8 @@ class Watcher(Protocol):
     def closed(self, kind: str, **ids: str) -> None: ...
 
 
+Reserve = Callable[[str], bool]
+"""Takes a key for this run alone; False where another run has it."""
 Accept = Callable[[str, Manifest], None]
 """Takes key and manifest of a stored backup into the catalogue; raises where it must not be."""
 
@@ -50,6 +52,7 @@ def store_dump(
     store: ObjectStore,
     watcher: Watcher,
     *,
+    reserve: Reserve,
     accept: Accept,
 ) -> tuple[str, Manifest]:
     """Stream the source into the store: the object first, its manifest last, then `accept`.
@@ -61,9 +64,13 @@ def store_dump(
     info = source.check()
     watcher.log(f"{order.database} runs on {info.server_version}; {info.tool} dumps it.")
     started = datetime.now(UTC)
-    key = _free_key(order, source.extension, store, started)
+    key = _free_key(order, source.extension, store, started, reserve)
     watcher.opened("object", key=key)
-    manifest = _store_object(key, order, info, started, source, store, watcher)
+    try:
+        manifest = _store_object(key, order, info, started, source, store, watcher)
+    except ObjectExistsError:  # somebody else's: the last thing to do is to remove it
+        watcher.closed("object", key=key)
+        raise
     try:
         _store_manifest(key, manifest, store, watcher)
         accept(key, manifest)
@@ -74,11 +81,13 @@ def store_dump(
     return key, manifest
 
 
-def _free_key(order: DumpOrder, extension: str, store: ObjectStore, moment: datetime) -> str:
+def _free_key(
+    order: DumpOrder, extension: str, store: ObjectStore, moment: datetime, reserve: Reserve
+) -> str:
     """The name of CONTRACT 6; a second run in the same second gets `_2`."""
     suffix = COMPRESSIONS[order.compression].suffix
     keys = naming.object_keys(order.database, moment, extension, suffix)
-    return next(key for key in keys if not any(store.list(key)))
+    return next(key for key in keys if not any(store.list(key)) and reserve(key))
 
 
 def _store_object(

@@ -112,6 +112,32 @@ def test_it_works(yard, kept):
     assert yard.secrets_seen() == []
 
 
+def test_two_runs_in_the_same_second_make_two_objects(yard, kept):
+    runs = [yard.start() for _ in range(2)]
+    keys = set()
+    for backup, work in runs:
+        assert work.ends(60).status == "succeeded", work.row.error
+        backup.refresh_from_db()
+        keys.add(backup.key)
+    assert files(kept) == sorted([*keys, *(f"{key}.manifest.json" for key in keys)])
+    assert len(keys) == 2
+
+
+def test_a_key_belongs_to_one_backup(yard):
+    first, second = (
+        Backup.objects.create(
+            team=yard.plan.team,
+            plan=yard.plan,
+            database=yard.plan.database,
+            destination=yard.plan.destination,
+        )
+        for _ in range(2)
+    )
+    assert first.reserve("shop_2025-01-15T02-00-00Z.sql.gz")
+    assert not second.reserve("shop_2025-01-15T02-00-00Z.sql.gz")
+    assert second.reserve("shop_2025-01-15T02-00-00Z_2.sql.gz")
+
+
 def test_the_next_backup_is_estimated_by_the_last_one(yard):
     first, work = yard.start()
     work.ends(60)

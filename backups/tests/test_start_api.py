@@ -207,7 +207,7 @@ def test_a_filter_that_makes_no_sense_is_told_by_field(api, viewer, query):
 
 def test_backups_are_ordered_and_the_newest_comes_first(api, viewer, backup):
     older = Backup.objects.get(pk=backup.pk)
-    older.pk, older.task, older.stored_bytes, older.raw_bytes = None, None, 1, 1
+    older.task, older.stored_bytes, older.raw_bytes, older.key = None, 1, 1, ""
     older.pk = "00000000-0000-4000-8000-000000000000"
     older.save(force_insert=True)
     Backup.objects.filter(pk=older.pk).update(created_at=backup.created_at - timedelta(days=1))
