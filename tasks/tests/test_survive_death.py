@@ -94,6 +94,19 @@ def end_other_sessions() -> None:
             )
 
 
+def test_programs_die_with_their_job_even_when_nobody_is_there_to_kill_them(toys, workers):
+    mark = str(uuid.uuid4().int % 10**6 + 10**6)
+    work = toys.push("spawn-here", args={"mark": mark}, max_attempts=1)
+    until(lambda: workers.called_with(f"sleep {mark}"))
+    freeze(workers.process.pid)
+    try:
+        processes.kill(minder_of(work.runs()))
+        until(lambda: not workers.called_with(f"sleep {mark}"), 2, "programs end")
+    finally:
+        thaw(workers.process.pid)
+    assert work.ends().status == Status.FAILED
+
+
 @pytest.mark.parametrize("role", ["idle worker", "all idle workers", "monitor", "pusher"])
 def test_work_goes_on_within_ten_seconds_when_the_pool_itself_is_hurt(toys, workers, role):
     busy = toys.push("tick", args={"seconds": 4})
