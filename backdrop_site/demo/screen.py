@@ -48,9 +48,8 @@ class Screen:
 
     def follow(self, title: str, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Show the progress of a task until it has ended; returns its last status."""
-        if self.console.is_terminal:
-            return self._draw(title, statuses)
-        return self._list(title, statuses)
+        self.say(f"… {title}")
+        return self._draw(statuses) if self.console.is_terminal else self._list(statuses)
 
     def table(self, rows: Mapping[str, str]) -> None:
         grid = Table.grid(padding=(0, 2))
@@ -58,27 +57,26 @@ class Screen:
             grid.add_row(f"  {name}", value)
         self.console.print(grid, markup=False)
 
-    def _draw(self, title: str, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    def _draw(self, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("  {task.description}"),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
-            bar = bars.add_task(title, total=None)
+            bar = bars.add_task("Waiting", total=None)
             last: Mapping[str, Any] = {}
             for last in statuses:
                 progress = last["progress"]
-                said = f"{title}: {last['message']}" if last["message"] else title
+                said = last["message"] or last["status"].capitalize()
                 bars.update(
                     bar, description=said, completed=progress["done"], total=progress["total"]
                 )
         return last
 
-    def _list(self, title: str, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-        self.say(f"… {title}")
+    def _list(self, statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
         told = time.monotonic()
         last: Mapping[str, Any] = {}
         for last in statuses:
