@@ -205,8 +205,10 @@ class ScratchPostgres:
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         if self._account:
             os.chown(self.folder, *self._account)
-        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        made = self.folder / "lock.new"  # renamed when it is held, so that no sweep comes between
+        self._lock = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        made.rename(self.folder / "lock")
         self._cluster = Cluster(
             self.installation,
             self.folder,
