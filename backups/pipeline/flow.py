@@ -222,3 +222,5 @@ def load_object(
         dump = read_dump(key, manifest, stored)
         reported = Reported(dump, watcher, "Restoring", manifest.raw_bytes)
         sink.load(reported, before_commit=watcher.confirm)
+    for note in sink.notes:
+        watcher.log(note, level="warning")
