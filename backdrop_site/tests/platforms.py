@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,11 +63,22 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def platform(folder: Path, *, wait: bool = True, **more: str) -> Iterator[Platform]:
+def platform(folder: Path, *, bare: bool = False, **more: str) -> Iterator[Platform]:
+    """Unless `bare`, its SQLite database has its tables before it starts, which saves time."""
     folder.mkdir(exist_ok=True)
-    log = folder / "up.log"
-    with marked([*MANAGE, "up"], log, env=variables(folder, **more)) as run:
+    database = folder / "backdrop.sqlite3"
+    if not bare and "DB_URL" not in more and not database.exists():
+        database.write_bytes(_empty_database())
+    with marked([*MANAGE, "up"], folder / "up.log", env=variables(folder, **more)) as run:
         up = Platform(run, folder)
-        if wait:
-            up.wait_until_ready()
+        up.wait_until_ready()
         yield up
+
+
+@functools.cache
+def _empty_database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "VAR_DIR": folder, "DB_URL": ""}
+        command = [*MANAGE, "migrate", "--verbosity", "0"]
+        subprocess.run(command, env=environment, check=True, timeout=SECONDS)
+        return (Path(folder) / "backdrop.sqlite3").read_bytes()

@@ -50,7 +50,7 @@ def register(client, server, dbname: str) -> tuple[int, int]:
 
 
 def test_it_works(tmp_path):
-    with platform(tmp_path) as up:
+    with platform(tmp_path, bare=True) as up:
         text = up.run.text()
         assert f"Backdrop is up: {up.url}" in text
         assert all(f"{name} is ready." in text for name in ("web", "worker", "daemon"))
@@ -58,6 +58,13 @@ def test_it_works(tmp_path):
         assert up.client.get("/auth/me")["username"] == "admin"
         assert up.stop(signal.SIGTERM) == 0
         assert up.run.pids() == []
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One platform for the tests that leave it as it was."""
+    with platform(tmp_path_factory.mktemp("shared")) as up:
+        yield up
 
 
 def test_the_first_start_prints_a_generated_login_and_the_second_does_not(tmp_path):
@@ -70,18 +77,17 @@ def test_the_first_start_prints_a_generated_login_and_the_second_does_not(tmp_pa
     assert "admin" not in again
 
 
-def test_a_second_one_on_the_same_folder_is_refused_with_the_address_of_the_first(tmp_path):
-    with platform(tmp_path) as up:
-        second = subprocess.run(
-            [*MANAGE, "up"],
-            env={**os.environ, **variables(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert second.returncode == 1
-        assert f"Backdrop runs already at {up.url}" in second.stderr
-        assert get(f"{up.url}/healthz") == 200
+def test_a_second_one_on_the_same_folder_is_refused_with_the_address_of_the_first(shared):
+    second = subprocess.run(
+        [*MANAGE, "up"],
+        env={**os.environ, **variables(shared.folder)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert second.returncode == 1
+    assert f"Backdrop runs already at {shared.url}" in second.stderr
+    assert get(f"{shared.url}/healthz") == 200
 
 
 def test_a_taken_port_that_was_asked_for_is_told(tmp_path):
@@ -126,13 +132,12 @@ def test_it_works_on_postgresql_too(tmp_path, postgres15):
         assert up.run.pids() == []
 
 
-def test_a_program_that_dies_is_started_again_and_works(tmp_path):
-    with platform(tmp_path) as up:
-        web = next(pid for pid in up.run.pids() if b"runweb" in cmdline(pid))
-        os.kill(web, signal.SIGKILL)
-        up.run.wait_for("web ended (SIGKILL); starting it again")
-        # The supervisor holds the port meanwhile: a request waits instead of being refused.
-        assert get(f"{up.url}/healthz") == 200
+def test_a_program_that_dies_is_started_again_and_works(shared):
+    web = next(pid for pid in shared.run.pids() if b"runweb" in cmdline(pid))
+    os.kill(web, signal.SIGKILL)
+    shared.run.wait_for("web ended (SIGKILL); starting it again")
+    # The supervisor holds the port meanwhile: a request waits instead of being refused.
+    assert get(f"{shared.url}/healthz") == 200
 
 
 def test_killing_what_started_it_stops_it(tmp_path):
