@@ -12,6 +12,7 @@ from environs import Env
 from backdrop_site import admin_look, environment
 from backdrop_site.environment import read_secret
 
+VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env(eager=False)  # so that everything wrong is told at once, by `report` at the end
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
@@ -23,6 +24,10 @@ DEBUG = env.bool("DEBUG", False)
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000, validate=environment.PORT)
 GRPC_PORT = env.int("GRPC_PORT", 50051, validate=environment.PORT)
+GRPC_REQUIRE_AUTH = env.bool("GRPC_REQUIRE_AUTH", True)
+GRPC_INSECURE = env.bool("GRPC_INSECURE", False)
+GRPC_TLS_CERT = env.str("GRPC_TLS_CERT", "")
+GRPC_TLS_KEY = env.str("GRPC_TLS_KEY", "")
 METRICS_PORT = env.int("METRICS_PORT", 9090, validate=environment.PORT)
 WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
 REDIS_URL = env.str("REDIS_URL", "")
@@ -192,7 +197,7 @@ SIMPLE_JWT = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Backdrop",
     "DESCRIPTION": "Backups that are proven by restoring them, and tasks that people can trust.",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -224,7 +229,7 @@ HEARTBEAT_SECONDS = 0.5
 SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
 QUEUE = env.str("QUEUE", "default")
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
-DAEMON_SERVICES = ["tasks.daemon.keep_house"]
+DAEMON_SERVICES = ["tasks.daemon.keep_house", "backdrop_site.grpc_server.serve"]
 Q_CLUSTER = {
     "name": "backdrop",
     "workers": WORKERS,

@@ -3,4 +3,5 @@
 from backdrop_site.settings import *  # noqa: F403
 
 LEASE_SECONDS = 3.0
+GRPC_PORT = 0
 JOB_MODULES = ["tasks.tests.toys"]

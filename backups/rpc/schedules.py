@@ -1,0 +1,7 @@
+"""Schedules over gRPC."""
+
+from __future__ import annotations
+
+
+class Schedules:
+    """Part of the servicer."""
