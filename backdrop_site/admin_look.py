@@ -58,10 +58,7 @@ UNFOLD: dict[str, Any] = {
         "navigation": [
             {
                 "title": "Pages",
-                "items": [
-                    _link("Overview", "monitoring", "dashboard") | {"active": elsewhere},
-                    _link("Tasks", "pending_actions", "tasks") | {"active": elsewhere},
-                ],
+                "items": [_link("Overview", "monitoring", "dashboard") | {"active": elsewhere}],
             },
             {
                 "title": "Backups",
@@ -75,6 +72,14 @@ UNFOLD: dict[str, Any] = {
                         "Restores", "settings_backup_restore", "admin:backups_restore_changelist"
                     ),
                     _rows("Proofs", "verified", "backups_proof"),
+                ],
+            },
+            {
+                "title": "Work",
+                "separator": True,
+                "items": [
+                    _rows("Tasks", "pending_actions", "tasks_task"),
+                    _rows("Workers", "memory", "tasks_worker"),
                 ],
             },
             {

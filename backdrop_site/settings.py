@@ -47,7 +47,15 @@ if USES_SQLITE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), "connect_timeout": 5}
+    _database["OPTIONS"] = {
+        "connect_timeout": 5,
+        # A server that vanished must not keep a worker waiting for TCP's quarter of an hour.
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+        **_database.get("OPTIONS", {}),
+    }
 _database["CONN_MAX_AGE"] = None
 _database["CONN_HEALTH_CHECKS"] = True
 DATABASES = {"default": _database}

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.models import Team
 from backups import storages
 from backups.models import Database, Destination, Plan
+from backups.models.databases import SSLMODES
 from backups.models.names import NAME_PATTERN
 
 VARIABLES = {
@@ -111,7 +112,8 @@ class Address:
         query = dict(parse_qsl(found["query"] or ""))
         unknown = set(query) - {"sslmode", "host"}
         port = int(found["port"] or 5432)
-        if unknown or not 0 < port < 65536:
+        sslmode = query.get("sslmode", "")
+        if unknown or sslmode not in SSLMODES or not 0 < port < 65536:
             raise _malformed()
         return cls(
             host=unquote(found["host"]).strip("[]") or query.get("host", "127.0.0.1"),
@@ -119,7 +121,7 @@ class Address:
             dbname=unquote(found["dbname"] or "") or username,
             username=username,
             password=password,
-            sslmode=query.get("sslmode", ""),
+            sslmode=sslmode,
         )
 
 

@@ -11,9 +11,6 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         """Every process knows every job: one runs them, another calls back when they have ended."""
-        try:
-            autodiscover_modules("jobs")
-        except ModuleNotFoundError as error:  # TEMPORARY while the rooms are being built
-            print("jobs not loaded:", error)
+        autodiscover_modules("jobs")
         for module in settings.JOB_MODULES:
             import_module(module)

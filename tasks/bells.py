@@ -5,37 +5,47 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
+from weakref import WeakSet
 
 from tasks import processes
 
 
 class Bell:
-    """Rings once, for good, for all that were forked since; its ringer's death rings it too."""
+    """Rings once, for good, for all that were forked since; its ringer's death rings it too.
+
+    The rope is the ringer's alone: a fork, of whatever kind, lets go of it.
+    """
 
     def __init__(self) -> None:
         self._hear, self._rope = os.pipe()
+        _bells.add(self)
 
     def fileno(self) -> int:
         """Readable once it has rung."""
         return self._hear
 
-    def only_hear(self) -> None:
-        """In a forked process: let go of the rope, so that the ringer alone holds it."""
+    def ring(self) -> None:
         if self._rope >= 0:
             os.close(self._rope)
             self._rope = -1
-
-    def ring(self) -> None:
-        self.only_hear()
 
     def rung(self) -> bool:
         return bool(select.select([self._hear], [], [], 0)[0])
 
     def close(self) -> None:
-        for descriptor in (self._hear, self._rope):
-            with suppress(OSError):
-                os.close(descriptor)
-        self._rope = -1
+        self.ring()
+        os.close(self._hear)
+
+
+_bells: WeakSet[Bell] = WeakSet()
+
+
+def _let_go() -> None:
+    for bell in list(_bells):
+        bell.ring()  # of this process's end; it rings where the last one is let go of
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Pulse:
@@ -59,6 +69,5 @@ class Pulse:
         return self._felt
 
     def close(self) -> None:
-        for descriptor in (self._feel, self._beat):
-            with suppress(OSError):
-                os.close(descriptor)
+        os.close(self._feel)
+        os.close(self._beat)

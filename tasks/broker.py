@@ -31,7 +31,7 @@ LONGEST_PAUSE = 2.0  # between tries while the database is away
 Token = tuple[str, str]
 
 
-class TokenBroker(Broker):
+class TokenBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
     """Asks whether a task is due for its queues, and then wakes one worker."""
 
     def __init__(

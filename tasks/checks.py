@@ -20,6 +20,7 @@ from threading import Lock, Thread
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from tasks import clock
 from tasks.models import Task, Worker
@@ -126,8 +127,8 @@ def database() -> str:
 @part("workers")
 def workers() -> str:
     """Every queue in which something waits needs a worker, and so does the default one."""
-    alive = list(_alive(Worker.Kind.WORKER))
-    served = {queue for worker in alive for queue in worker.queues}
+    crews = list(alive().filter(kind=Worker.Kind.WORKER))
+    served = {queue for crew in crews for queue in crew.queues}
     queued = Task.objects.filter(status=Status.QUEUED).order_by()
     waiting = queued.values_list("queue", flat=True).distinct()
     for queue in sorted({settings.QUEUE, *waiting}):
@@ -135,18 +136,22 @@ def workers() -> str:
             raise MissingError(
                 f"No worker serves the queue {queue!r}: start one with `manage.py runworkers`."
             )
-    capacity = sum(worker.capacity for worker in alive)
-    return f"{len(alive)} running, {capacity} attempts at once."
+    capacity = sum(crew.capacity for crew in crews)
+    return f"{len(crews)} running, {capacity} attempts at once."
 
 
 @part("daemon")
 def daemon() -> str:
-    alive = len(_alive(Worker.Kind.DAEMON))
-    if not alive:
+    running = alive().filter(kind=Worker.Kind.DAEMON).count()
+    if not running:
         raise MissingError("No daemon is running: start one with `manage.py rundaemon`.")
-    return f"{alive} running."
+    return f"{running} running."
 
 
-def _alive(kind: Worker.Kind) -> list[Worker]:
-    fresh = clock.now(-settings.LEASE_SECONDS)
-    return list(Worker.objects.filter(kind=kind, heartbeat_at__gte=fresh))
+def is_alive(worker: Worker) -> bool:
+    """Whether its heartbeat is fresh, by the database's clock."""
+    return alive().filter(pk=worker.pk).exists()
+
+
+def alive() -> QuerySet[Worker]:
+    return Worker.objects.filter(heartbeat_at__gte=clock.now(-settings.LEASE_SECONDS))

@@ -55,6 +55,7 @@ def _settle_in() -> None:
     signal.signal(signal.SIGTERM, _cancel)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     processes.name_this("backdrop-job")
+    processes.untie_forks()  # a job's threads may end before what they have started
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(LIKELIER_VICTIM)
     sys.addaudithook(_guard_before_starting)
@@ -135,15 +136,15 @@ def guard_group() -> None:
     if _guarded:
         return
     _guarded = True
-    waiting, _held = os.pipe()
+    waiting, held = os.pipe()
+    os.register_at_fork(after_in_child=lambda: os.close(held))
     null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
     script = "trap '' TERM INT HUP; read end; kill -9 0"
-    os.posix_spawn(
-        "/bin/sh",
-        ["sh", "-c", script],
-        {},
-        file_actions=[(os.POSIX_SPAWN_DUP2, waiting, 0), *null],
-    )
+    actions = [(os.POSIX_SPAWN_DUP2, waiting, 0), *null]
+    try:
+        os.posix_spawn("/bin/sh", ["sh", "-c", script], {}, file_actions=actions)
+    except OSError as error:
+        logger.warning("No guard for the programs of a job: %s", error.strerror)
     os.close(waiting)
 
 

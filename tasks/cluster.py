@@ -17,6 +17,7 @@ from tasks import processes, worker
 from tasks.bells import Bell, Pulse
 from tasks.broker import TokenBroker
 from tasks.forks import Fork
+from tasks.slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +25,13 @@ logger = logging.getLogger(__name__)
 class Pool:
     """One cluster: leader -> sentinel -> workers, pusher, monitor; each dies with its parent."""
 
-    def __init__(self, queues: Sequence[str], workers: int, name: str) -> None:
-        self.bells = worker.Bells(drain=Bell(), stop=Bell(), pulse=Pulse())
-        self.workers = workers
+    def __init__(self, queues: Sequence[str], workers: int, name: str, slots: Slots) -> None:
+        self._watched = worker.Watched(drain=Bell(), stop=Bell(), pulse=Pulse(), slots=slots)
         self.started = processes.now()
         self.draining_since: float | None = None
         self._members: set[int] = set()
-        self._fork = Fork(lambda: lead(queues, workers, name, self.bells))
+        self._seemed_idle = False
+        self._fork = Fork(lambda: lead(queues, workers, name, self._watched))
 
     @property
     def pid(self) -> int:
@@ -47,13 +48,13 @@ class Pool:
         """Claim nothing more; end once the running attempts have ended."""
         if self.draining_since is None:
             self.draining_since = processes.now()
-            self.bells.drain.ring()
+            self._watched.drain.ring()
             processes.kill(self.pid, signal.SIGTERM)
 
     def stop(self) -> None:
         """Give up the running attempts: back into the queue."""
         self.drain()
-        self.bells.stop.ring()
+        self._watched.stop.ring()
 
     def kill(self) -> None:
         """Leave no process of it behind."""
@@ -61,9 +62,9 @@ class Pool:
         self._fork.wait(1.0)
 
     def forget(self) -> None:
-        self.bells.drain.close()
-        self.bells.stop.close()
-        self.bells.pulse.close()
+        self._watched.drain.close()
+        self._watched.stop.close()
+        self._watched.pulse.close()
 
     def lost_a_member(self) -> bool:
         """Whether a worker, pusher or monitor has died since the last look.
@@ -76,11 +77,15 @@ class Pool:
 
     def last_sign(self) -> float:
         """When a worker of it last looked for work."""
-        return self.bells.pulse.last()
+        return self._watched.pulse.last()
 
-    def busy(self) -> bool:
-        """Whether an attempt is running: a worker has a child."""
-        return bool(self._alive(3))
+    def is_idle(self) -> bool:
+        """Whether no attempt is running: no worker has a child, and had none at the last look.
+
+        Twice, because the kernel's list of children may miss one while another ends.
+        """
+        before, self._seemed_idle = self._seemed_idle, not self._alive(3)
+        return before and self._seemed_idle
 
     def _alive(self, depth: int) -> set[int]:
         """The living processes so many forks below the leader."""
@@ -90,16 +95,14 @@ class Pool:
         return {pid for pid in level if processes.identity(pid)}
 
 
-def lead(queues: Sequence[str], workers: int, name: str, bells: worker.Bells) -> NoReturn:
+def lead(queues: Sequence[str], workers: int, name: str, watched: worker.Watched) -> NoReturn:
     """Be the leader of a cluster until its sentinel ends."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     processes.name_this("backdrop-pool")
-    bells.drain.only_hear()
-    bells.stop.only_hear()
-    worker.bells = bells
+    worker.watched = watched
     connections.close_all()
     post_spawn.connect(_settle_in)
     Conf.WORKERS = workers

@@ -20,6 +20,7 @@ from tasks.models import Attempt, Worker
 logger = logging.getLogger(__name__)
 
 TICK = 1.0
+SELDOM = 3.0
 HEARTBEAT = 2.0
 STALL_SECONDS = 4.0  # that tasks wait beside free workers, none of which looks for work
 SILENT_SECONDS = 60.0  # without a word, as when a call of the database hangs
@@ -103,9 +104,13 @@ def keep_house(name: str, queues: Sequence[str], workers: int, say: int) -> NoRe
     presence = Presence(name, Worker.Kind.WORKER, queues, workers)
     watchdog = Watchdog(name, queues, workers)
     leftovers = reaper.Leftovers()
+    seldom = 0.0
     try:
         while True:
-            guarded(presence.tell, reaper.reap, reaper.call_callbacks, leftovers.look)
+            guarded(presence.tell, reaper.reap)
+            if processes.now() >= seldom:
+                seldom = processes.now() + SELDOM
+                guarded(reaper.call_callbacks, leftovers.look)
             waiting = guarded(watchdog.look)
             with suppress(BlockingIOError):
                 os.write(say, _SOME_WAIT if waiting else _NOTHING_WAITS)
@@ -117,14 +122,24 @@ def keep_house(name: str, queues: Sequence[str], workers: int, say: int) -> NoRe
         os._exit(0)
 
 
+_failing: set[str] = set()
+
+
 def guarded(*chores: Callable[[], object]) -> object:
-    """Do chores, each for itself: one that fails is logged and tried again at the next tick."""
+    """Do chores, each for itself: one that fails is logged, once, and done again the next time.
+
+    The last one's result; None where it failed.
+    """
     result: object = None
     for chore in chores:
+        name = f"{chore.__module__}.{chore.__qualname__}"
         try:
             result = chore()
+            _failing.discard(name)
         except Exception as error:
-            logger.warning("%s failed: %s", chore.__qualname__, type(error).__name__)
+            if name not in _failing:
+                logger.warning("%s failed: %s", name, type(error).__name__)
+            _failing.add(name)
             connection.close()
             result = None
     return result

@@ -22,6 +22,7 @@ from django.db import (
 from django.db.models import F
 
 from tasks import clock, processes
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import Status
 
@@ -77,7 +78,7 @@ class Lease:
         self.cancel_requested = False
         self.opened: list[dict[str, str]] = []
         self._task = task
-        self._child = ""
+        self._child = 0
         self._fields: dict[str, Any] = {}
         self._lines: list[LogLine] = []
         self._logged = 0
@@ -93,7 +94,7 @@ class Lease:
         return bool(self._fields or self._lines)
 
     def note_child(self, pid: int) -> None:
-        self._child = processes.identity(pid)
+        self._child = pid
 
     def note_progress(self, done: int, total: int | None) -> None:
         rate = self._rate.add(done)
@@ -135,6 +136,8 @@ class Lease:
             changes |= {"updated_at": clock.now(), "seq": F("seq") + max(1, len(lines))}
         hold = self._write_with(lines, changes) if lines else self._update(changes)
         if hold is not Hold.LOST:
+            if self.dirty:
+                nudges.send()
             self._fields, self._lines = {}, []
             self._tell_child()
         return hold
@@ -174,8 +177,8 @@ class Lease:
     def _tell_child(self) -> None:
         """Write down, once, which process runs the job."""
         if self._child:
-            self._attempt().update(child=self._child)
-            self._child = ""
+            self._attempt().update(child=processes.identity(self._child))
+            self._child = 0
 
     def write_opened(self) -> Hold:
         """Store what is open outside, so that others can undo it should we all die."""
@@ -192,7 +195,10 @@ class Lease:
 
 
 class Guard(threading.Thread):
-    """Acts when the lease runs out even while the minder hangs in a database call."""
+    """Acts when the lease runs out even while the minder hangs in a database call.
+
+    Short attempts end before the minder's first call and go without the thread.
+    """
 
     def __init__(self, lease: Lease, act: Callable[[], None]) -> None:
         super().__init__(name="lease-guard", daemon=True)
@@ -206,6 +212,11 @@ class Guard(threading.Thread):
                 self._act()
                 return
 
+    def watch(self) -> None:
+        if self.ident is None:
+            self.start()
+
     def dismiss(self) -> None:
         self._dismissed.set()
-        self.join()
+        if self.ident is not None:
+            self.join()

@@ -68,11 +68,6 @@ class Minder:
         lease.note_child(self.fork.pid)
         self.channel.setblocking(False)
         self.guard = Guard(lease, self.let_go)
-        try:
-            self.guard.start()
-        except RuntimeError:  # no room for a thread
-            self.fork.kill()
-            raise
         self.started = self.moved = processes.now()
         self.renewed = self.killed_at = self.started
         self.seen = 0
@@ -184,6 +179,7 @@ class Minder:
         """Write what is open outside and answer the child, now or at the next renewal."""
         if number is not None:
             self.asked.append(number)
+        self.guard.watch()
         hold = self.lease.write_opened()
         if hold is Hold.LOST:
             self.lose()
@@ -208,6 +204,7 @@ class Minder:
         self._look_at_board()
         if self.asked:
             self.store()
+        self.guard.watch()
         hold = self.lease.renew()
         if hold is Hold.LOST:
             self.lose()

@@ -9,11 +9,12 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
-_tied = False
+_tied = _hooked = False
 _parent = 0
 _adopter = 0
 
@@ -29,10 +30,17 @@ def tie_forks() -> None:
     The kernel's tie is not inherited, hence the hook. Programs started by `subprocess` aren't tied
     (no hook runs there, and threads end early): see `child.guard_group`.
     """
-    global _tied  # noqa: PLW0603 (hooks can't be taken back: set them once per process tree)
-    if not _tied:
-        _tied = True
+    global _tied, _hooked  # noqa: PLW0603 (hooks can't be taken back: set them once)
+    _tied = True
+    if not _hooked:
+        _hooked = True
         os.register_at_fork(before=_remember_parent, after_in_child=_tie_to_remembered)
+
+
+def untie_forks() -> None:
+    """Let this process's own forks live on when the thread that forked them ends."""
+    global _tied  # noqa: PLW0603 (as above)
+    _tied = False
 
 
 def _remember_parent() -> None:
@@ -41,12 +49,10 @@ def _remember_parent() -> None:
 
 
 def _tie_to_remembered() -> None:
-    _tie(_parent)
-
-
-def _tie(parent: int) -> None:
+    if not _tied:
+        return
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the tie was made
+    if os.getppid() != _parent:  # it died before the tie was made
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -66,6 +72,7 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@cache
 def place() -> str:
     """This machine since it booted, and our view of its process ids: where an `identity` is valid.
 
@@ -87,6 +94,15 @@ def identity(pid: int) -> str:
         return ""
     state, started = fields[0], fields[19]
     return "" if state in "ZX" else f"{pid}.{started}"
+
+
+@cache
+def _identity(pid: int) -> str:
+    return identity(pid)
+
+
+def own_identity() -> str:
+    return _identity(os.getpid())
 
 
 def is_alive(known: str) -> bool:

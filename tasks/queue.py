@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from tasks import clock, processes, registry
 from tasks.errors import IdempotencyConflictError, UnknownJobError
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import Status
 
@@ -72,6 +72,7 @@ def push(
         with transaction.atomic():
             task.save(force_insert=True)
             _note(task, by=owner)
+            nudges.send()
     except IntegrityError:
         # Somebody else was first with this key; anything else is a real fault.
         if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
@@ -172,7 +173,7 @@ def _take(task: Task, worker: str) -> bool:
         number=task.attempt,
         worker=worker,
         host=processes.place(),
-        minder=processes.identity(os.getpid()),
+        minder=processes.own_identity(),
     )
     Event.objects.create(
         task=task,
@@ -182,14 +183,17 @@ def _take(task: Task, worker: str) -> bool:
         message=f"Started by {worker}",
         data={"from": Status.QUEUED, "to": Status.RUNNING},
     )
+    nudges.send()
     return True
 
 
 def position(task: Task) -> int | None:
-    """How many due tasks of its queue start before it, plus one; None where it isn't waiting."""
+    """How many tasks of its queue start before it, plus one; None where it isn't waiting."""
     if task.status != Status.QUEUED:
         return None
-    waiting = Task.objects.filter(status=Status.QUEUED, queue=task.queue)
-    ahead = waiting.filter(priority__gt=task.priority).count()
-    earlier = waiting.filter(priority=task.priority, run_at__lt=task.run_at).count()
-    return ahead + earlier + 1
+    urgent = Q(priority__gt=task.priority) & (
+        Q(run_at__lte=clock.now()) | Q(run_at__lt=task.run_at)
+    )
+    earlier = Q(priority=task.priority, run_at__lt=task.run_at)
+    waiting = Task.objects.filter(urgent | earlier, status=Status.QUEUED, queue=task.queue)
+    return waiting.count() + 1

@@ -12,11 +12,12 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-from django.db.models import F, Q
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from tasks import clock, registry
+from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
 
@@ -49,55 +50,56 @@ def move(
     only_if: Q | None = None,
     history: str = "",
     level: str = "info",
+    row: Task | None = None,
     **changes: Any,
 ) -> bool:
     """Move a task from one state to another if it still is there, and in that attempt; else False.
 
-    `changes` are further fields; `history` is what its history says. Raises ValueError for a move
-    that the table of states doesn't have.
+    `changes` are further fields; `history` is what its history says; `row` spares a look where
+    the caller holds its lock. Raises ValueError for a move that the table of states doesn't have.
     """
     if to not in MOVES[was]:
         raise ValueError(f"A task never moves from {was} to {to}.")
     if to in ENDED:
         changes |= {"finished_at": clock.now(), "lease_expires_at": None}
-        changes["callback_due_at"] = _callback_due(task_id)
+        job = row.job if row is not None else _job_of(task_id)
+        changes["callback_due_at"] = clock.now(CALLBACK_AGAIN) if _calls_back(job) else None
     same = Task.objects.filter(only_if or Q(), pk=task_id, status=was)
     if attempt is not None:
         same = same.filter(attempt=attempt)
     with transaction.atomic():
         if not same.update(status=to, seq=F("seq") + 1, updated_at=clock.now(), **changes):
             return False
-        write_event(
-            task_id,
-            history or f"{was.label} -> {to.label}",
+        seq, number = (row.seq + 1, row.attempt) if row is not None else _numbers_of(task_id)
+        Event.objects.create(
+            task_id=task_id,
+            seq=seq,
+            attempt=number,
             kind=Event.Kind.MOVE,
             level=level,
+            message=history or f"{was.label} -> {to.label}",
             data={"from": was, "to": to},
         )
+        nudges.send()
         if changes.get("callback_due_at") is not None:
             transaction.on_commit(lambda: call_ended(task_id))
     return True
 
 
-def write_event(
-    task_id: UUID | str,
-    message: str,
-    *,
-    kind: Event.Kind = Event.Kind.LOG,
-    level: str = "info",
-    data: dict[str, Any] | None = None,
-) -> None:
-    """Add a line to the history under the task's `seq`, which the caller has just raised."""
-    seq, attempt = Task.objects.values_list("seq", "attempt").get(pk=task_id)
-    Event.objects.create(
-        task_id=task_id,
-        seq=seq,
-        kind=kind,
-        level=level,
-        attempt=attempt,
-        message=message,
-        data=data or {},
-    )
+def _numbers_of(task_id: UUID | str) -> tuple[int, int]:
+    """The number of the change just made, and of the attempt."""
+    return Task.objects.values_list("seq", "attempt").get(pk=task_id)
+
+
+def _job_of(task_id: UUID | str) -> str:
+    return Task.objects.values_list("job", flat=True).filter(pk=task_id).first() or ""
+
+
+def _calls_back(job: str) -> bool:
+    try:
+        return registry.get(job).ended is not None
+    except KeyError:
+        return True  # a newer release may know it
 
 
 def cancel(task: Task, *, by: User | None) -> bool:
@@ -123,7 +125,15 @@ def _flag_cancel(task: Task, who: str) -> bool:
             cancel_requested_at=clock.now(), seq=F("seq") + 1, updated_at=clock.now()
         )
         if asked:
-            write_event(task.pk, f"Asked to stop {who}")
+            seq, number = _numbers_of(task.pk)
+            Event.objects.create(
+                task_id=task.pk,
+                seq=seq,
+                attempt=number,
+                kind=Event.Kind.LOG,
+                message=f"Asked to stop {who}",
+            )
+            nudges.send()
             return True
     return running.exists()
 
@@ -187,6 +197,7 @@ def finish(
             attempt=attempt,
             only_if=only_if,
             history=_story(row, outcome, to, error),
+            row=row,
             level="info" if to in (Status.SUCCEEDED, Status.CANCELLED) or not error else "error",
             **changes,
         )
@@ -212,7 +223,7 @@ def _changes(
     if to == Status.SUCCEEDED:
         return {"result": result, "error": ""}
     if to != Status.QUEUED:
-        return {"error": error}
+        return {"error": error if to == Status.FAILED else ""}
     if outcome == Outcome.INTERRUPTED:  # a shutdown is no try
         return {**_clean_slate(), "tries": max(0, row.tries - 1), "run_at": clock.now()}
     delay = min(LONGEST_DELAY, _delay(row) if retry_after is None else max(0.0, retry_after))
@@ -238,23 +249,24 @@ def _story(row: Task, outcome: Outcome, to: Status, error: str) -> str:
 
 
 def _close_attempt(task_id: UUID | str, number: int, outcome: Outcome, error: str) -> None:
-    row = Attempt.objects.filter(task_id=task_id, number=number)
-    row.update(outcome=outcome, error=error, finished_at=clock.now())
-    row.exclude(opened=[]).update(undo_due_at=clock.now())
-
-
-def _callback_due(task_id: UUID | str) -> Any:
-    """When a reaper shall call `Job.ended`, should we die before we have; None without callback."""
-    name = Task.objects.values_list("job", flat=True).get(pk=task_id)
-    try:
-        called = registry.get(name).ended is not None
-    except KeyError:
-        called = True  # a newer release may know it
-    return clock.now(CALLBACK_AGAIN) if called else None
+    Attempt.objects.filter(task_id=task_id, number=number).update(
+        outcome=outcome,
+        error=error,
+        finished_at=clock.now(),
+        undo_due_at=Case(When(opened=[], then=None), default=clock.now()),
+    )
 
 
 def call_ended(task_id: UUID | str) -> None:
-    """Call `Job.ended` where it is due; one that fails is called again later."""
+    """Call `Job.ended` where it is due; one that fails is called again later. Never raises."""
+    try:
+        _call_ended(task_id)
+    except Exception as error:  # of the database: the mark stays, and a reaper sees it
+        connection.close()
+        logger.warning("Task %s: callback not called yet: %s", task_id, type(error).__name__)
+
+
+def _call_ended(task_id: UUID | str) -> None:
     waiting = Task.objects.filter(pk=task_id, status__in=ENDED, callback_due_at__isnull=False)
     task = waiting.first()
     if task is None:

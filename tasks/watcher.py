@@ -20,11 +20,12 @@ from django.conf import settings
 from tasks import forks, housekeeper, processes
 from tasks.cluster import Pool
 from tasks.housekeeper import Housekeeper
+from tasks.slots import Slots
 
 logger = logging.getLogger(__name__)
 
 TICK = 0.5
-CLEAN_UP_SECONDS = 15.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
+CLEAN_UP_SECONDS = 9.0  # after the grace: SIGKILL to attempts, undoing, writing their ends
 IDLE_STOP_SECONDS = 3.0  # for a pool without attempts to stop in, else it is killed
 SHORT_LIFE = 20.0
 LONGEST_PAUSE = 8.0
@@ -41,6 +42,7 @@ class Watcher:
         self.housekeeper: Housekeeper | None = None
         self.asked_to_stop = 0
         self.stopping_since: float | None = None
+        self._slots = Slots(workers)
         self._start_at = 0.0
         self._pause = 0.0
 
@@ -89,7 +91,7 @@ class Watcher:
 
     def _start(self) -> None:
         try:
-            self.pool = Pool(self.queues, self.workers, self.name)
+            self.pool = Pool(self.queues, self.workers, self.name, self._slots)
         except OSError as error:
             logger.error("No pool could be started: %s", error.strerror)
             self._plan_restart(0.0)
@@ -138,7 +140,8 @@ class Watcher:
             since = pool.draining_since
             if since is None:
                 continue
-            if not pool.ended() and processes.now() > since + IDLE_STOP_SECONDS and not pool.busy():
+            idle = pool.is_idle()
+            if not pool.ended() and idle and processes.now() > since + IDLE_STOP_SECONDS:
                 pool.kill()
             if pool.ended():
                 pool.forget()
@@ -183,4 +186,4 @@ class Watcher:
 
 def own_name() -> str:
     """Which watcher this is, on all machines and for ever: host:pid:start."""
-    return f"{socket.gethostname()}:{processes.identity(os.getpid()).replace('.', ':')}"
+    return f"{socket.gethostname()}:{processes.own_identity().replace('.', ':')}"

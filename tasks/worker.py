@@ -11,22 +11,28 @@ from django.db import connection
 
 from tasks import minder, processes, queue
 from tasks.bells import Bell, Pulse
+from tasks.slots import Slots
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 200  # tasks for one token, before the pool gets its say again
 
 
-@dataclass(slots=True)
-class Bells:
-    """What the watcher tells its workers (claim no more; give up what runs), and they it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What ties workers to their watcher."""
 
     drain: Bell
+    """Claim nothing more."""
     stop: Bell
+    """Give up what is running."""
     pulse: Pulse
+    """A worker looked for work."""
+    slots: Slots
+    """One for each attempt."""
 
 
-bells: Bells | None = None  # set before the pool is forked
+watched: Watched | None = None  # set before the pool is forked; None in tests of one process
 
 
 def settle_in() -> None:
@@ -42,24 +48,34 @@ def work(queues: Sequence[str], name: str) -> None:
     This is what a token of the broker calls. It never raises: a fault that isn't the job's is
     logged, and the row, whose lease then runs out, is rescued by a reaper.
     """
-    for _ in range(AT_ONCE):
-        if bells is not None and bells.drain.rung():
-            return
-        try:
-            if not _work_once(queues, name):
+    try:
+        for _ in range(AT_ONCE):
+            if not _work_in_slot(queues, name):
                 return
-        except Exception:
-            logger.exception("Worker %s failed beside its job", name)
-            connection.close()
-            return
+    except Exception as error:
+        logger.error("Worker %s failed beside its job: %s", name, type(error).__name__)
+        connection.close()
 
 
-def _work_once(queues: Sequence[str], name: str) -> bool:
-    if bells is not None:
-        bells.pulse.beat()
+def _work_in_slot(queues: Sequence[str], name: str) -> bool:
+    """Whether there was work, and a slot to do it in."""
+    if watched is None:
+        return _work(queues, name, None)
+    watched.pulse.beat()
+    if watched.drain.rung():
+        return False
+    slot = watched.slots.take()
+    if slot is None:
+        return False
+    try:
+        return _work(queues, name, watched.stop)
+    finally:
+        watched.slots.give_back(slot)
+
+
+def _work(queues: Sequence[str], name: str, stop: Bell | None) -> bool:
     since = processes.now()
     task = queue.claim(queues, name)
-    if task is None:
-        return False
-    minder.mind(task, since=since, stop=bells.stop if bells is not None else None)
-    return True
+    if task is not None:
+        minder.mind(task, since=since, stop=stop)
+    return task is not None

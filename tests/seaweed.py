@@ -1,6 +1,6 @@
 """A real S3 server for tests and benchmarks: SeaweedFS from its wheel, in a folder of its own.
 
-It listens on loopback only, on free ports, and dies with the thread that started it.
+It listens on loopback only, on free ports, and dies with the process that started it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ TERM_SECONDS = 0.3  # it takes its time over SIGTERM, and nothing here is worth 
 _GRPC = ("master", "volume", "filer", "s3")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
+# A child that is tied to its parent dies with the thread that forked it: this one stays.
+_starter = ThreadPoolExecutor(1)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,12 @@ class SeaweedServer:
 
     def start(self) -> None:
         """Returns when an object can be written."""
+        self._process = _starter.submit(self._launch).result()
+        self._wait()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command(),
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
@@ -86,7 +93,6 @@ class SeaweedServer:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 (it calls prctl and nothing else)
             )
-        self._wait()
 
     def stop(self) -> None:
         """Ends it, gently for a moment only; started again it has what it had."""

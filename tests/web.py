@@ -101,8 +101,8 @@ def token_of(user, **lifetime) -> AccessToken:
 
 
 @contextmanager
-def web_process(folder: Path) -> Iterator[Web]:
-    """Serve the test database; the process is stopped at the end."""
+def web_process(folder: Path, **more: str) -> Iterator[Web]:
+    """Serve the test database; `more` is environment. The process is stopped at the end."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         log = folder / "web.log"
@@ -111,7 +111,7 @@ def web_process(folder: Path) -> Iterator[Web]:
                 [sys.executable, "manage.py", "runweb", "--fd", str(listening.fileno())],
                 pass_fds=[listening.fileno()],
                 cwd=settings.BASE_DIR,
-                env=environment(folder),
+                env={**environment(folder), **more},
                 stdout=output,
                 stderr=output,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from backdrop_site.environment import SECRET_NAMES
 from backdrop_site.tests.marked import marked, wait_until
 from backdrop_site.tests.platforms import MANAGE, SECONDS, platform, variables
 from tests import servers
@@ -107,6 +109,21 @@ def test_killing_it_leaves_no_process_and_started_again_it_goes_on(tmp_path, pos
             assert status["status"] == "succeeded"
             assert up.client.get(f"/api/backups/{backup['id']}/")["complete"]
             assert up.stop(signal.SIGTERM) == 0
+
+
+def test_it_works_on_postgresql_too(tmp_path, postgres15):
+    """Backdrop's own database on one server, which also holds the one that is backed up."""
+    keys = {name: secrets.token_urlsafe(48) for name in SECRET_NAMES}
+    with ExitStack() as stack:
+        own = stack.enter_context(servers.new_database(postgres15))
+        dbname = stack.enter_context(servers.new_database(postgres15, SLOW))
+        up = stack.enter_context(platform(tmp_path, DB_URL=postgres15.dsn(own), **keys))
+        _, plan = register(up.client, postgres15, dbname)
+        backup = up.client.post(f"/api/plans/{plan}/run/")
+        *_, status = up.client.watch(backup["task"]["id"])
+        assert status["status"] == "succeeded", status
+        assert up.stop(signal.SIGTERM) == 0
+        assert up.run.pids() == []
 
 
 def test_a_program_that_dies_is_started_again_and_works(tmp_path):

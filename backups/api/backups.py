@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.policy import Verb
-from backups.api.figures import StatusField, TaskFigures, with_status
+from backups.api.figures import StatusField, TaskFigures
+from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker, idempotency_key
 from backups.api.proofs import ProofSerializer
 from backups.api.restores import RestoreInto, RestoreSerializer
@@ -79,11 +80,11 @@ class BackupRequest(serializers.Serializer[Any]):
 
 
 class BackupFilter(filters.FilterSet):
-    database = filters.NumberFilter(field_name="database_id")
+    database = IdFilter(field_name="database_id")
     database_name = filters.CharFilter(field_name="database__name")
-    plan = filters.NumberFilter(field_name="plan_id")
+    plan = IdFilter(field_name="plan_id")
     plan_name = filters.CharFilter(field_name="plan__name")
-    destination = filters.NumberFilter(field_name="destination_id")
+    destination = IdFilter(field_name="destination_id")
     status = filters.ChoiceFilter(choices=Status.choices, method=with_status)
     complete = filters.BooleanFilter(field_name="completed_at", lookup_expr="isnull", exclude=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
@@ -37,12 +36,3 @@ class StatusField(serializers.ChoiceField):
         if row.task is not None:
             return str(row.task.status)
         return str(Status.SUCCEEDED if row.completed_at else Status.FAILED)
-
-
-def with_status(queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-    """The rows that `StatusField` shows that status for; the method of a filter."""
-    found = Q(task__status=value)
-    if value in (Status.SUCCEEDED, Status.FAILED):
-        ended_well = value == Status.SUCCEEDED
-        found |= Q(task__isnull=True, completed_at__isnull=not ended_well)
-    return queryset.filter(found)

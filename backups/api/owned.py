@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -97,7 +98,15 @@ class NamedSerializer(TeamworkSerializer[Row]):
             namesakes = namesakes.exclude(pk=self.instance.pk)
         if namesakes.exists():
             raise self._taken()
+        self._as_row(attrs).clean()
         return attrs
+
+    def _as_row(self, attrs: dict[str, Any]) -> Model:
+        """What the row would be, so that the model's own rules can look at it."""
+        row = copy(self.instance) if self.instance is not None else self._model()()
+        for name, value in attrs.items():
+            setattr(row, name, value)
+        return row
 
     def save(self, **extra: Any) -> Row:
         try:

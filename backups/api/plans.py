@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.policy import Verb
 from accounts.rest import ConflictError
 from backups.api.backups import BackupSerializer, started
+from backups.api.lookups import IdFilter
 from backups.api.owned import Door, NamedSerializer
 from backups.api.schema import IDEMPOTENCY_KEY, LOCATION
 from backups.models import Plan
@@ -50,8 +51,8 @@ class PlanSerializer(NamedSerializer[Plan]):
 
 
 class PlanFilter(filters.FilterSet):
-    database = filters.NumberFilter(field_name="database_id")
-    destination = filters.NumberFilter(field_name="destination_id")
+    database = IdFilter(field_name="database_id")
+    destination = IdFilter(field_name="destination_id")
 
     class Meta:
         model = Plan

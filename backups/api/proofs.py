@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
-from backups.api.figures import StatusField, TaskFigures, with_status
+from backups.api.figures import StatusField, TaskFigures
+from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
 from backups.models import Backup, Proof
 from tasks.states import Status
@@ -21,6 +22,9 @@ class ProofSerializer(serializers.ModelSerializer[Proof]):
     """The verdict of one drill; without a verdict it has not ended."""
 
     status = StatusField()
+    verdict = serializers.ChoiceField(
+        choices=[("", "Not ended"), *Proof.Verdict.choices], read_only=True
+    )
     task = TaskFigures(read_only=True, allow_null=True)
 
     class Meta:
@@ -50,7 +54,7 @@ class ProofRequest(serializers.Serializer[Any]):
 
 class ProofFilter(filters.FilterSet):
     backup = filters.UUIDFilter(field_name="backup_id")
-    database = filters.NumberFilter(field_name="backup__database_id")
+    database = IdFilter(field_name="backup__database_id")
     status = filters.ChoiceFilter(choices=Status.choices, method=with_status)
 
     class Meta:

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 
 from accounts.policy import Verb
 from accounts.rest import VisibleRelatedField
-from backups.api.figures import StatusField, TaskFigures, with_status
+from backups.api.figures import StatusField, TaskFigures
+from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
 from backups.models import Backup, Database, Restore
 from tasks.states import Status
@@ -68,8 +69,8 @@ class RestoreRequest(RestoreInto):
 
 class RestoreFilter(filters.FilterSet):
     backup = filters.UUIDFilter(field_name="backup_id")
-    database = filters.NumberFilter(field_name="backup__database_id")
-    target = filters.NumberFilter(field_name="target_id")
+    database = IdFilter(field_name="backup__database_id")
+    target = IdFilter(field_name="target_id")
     status = filters.ChoiceFilter(choices=Status.choices, method=with_status)
 
 

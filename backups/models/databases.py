@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from accounts.fields import EncryptedTextField
 from accounts.models import Teamwork
 from backups.models.names import validate_name
+
+SSLMODES = ("", "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class Database(Teamwork):
@@ -35,6 +38,16 @@ class Database(Teamwork):
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="backups_database_once"),
         ]
+
+    def clean(self) -> None:
+        """Every door calls it: the port is one, and `sslmode` a word that libpq knows."""
+        faults = {}
+        if self.port is not None and not 0 < self.port < 65536:
+            faults["port"] = "Use 1 to 65535."
+        if self.sslmode not in SSLMODES:
+            faults["sslmode"] = f"Use one of {', '.join(SSLMODES[1:])}, or leave it empty."
+        if faults:
+            raise ValidationError(faults)
 
     def __str__(self) -> str:
         return self.name

@@ -5,12 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from accounts.models import Teamwork
 from backups.models.backups import Backup
 from backups.models.errors import RefusedError
 from backups.models.names import validate_name
+from backups.pipeline.compression import COMPRESSIONS, Compression
 from tasks import queue
 
 if TYPE_CHECKING:
@@ -64,6 +66,19 @@ class Plan(Teamwork):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Every door calls it: limits make sense, and the compressor knows the level."""
+        faults = {
+            name: "Use 1 or more."
+            for name in ("max_attempts", "deadline_seconds", "stall_seconds")
+            if getattr(self, name) == 0
+        }
+        kind, level = COMPRESSIONS.get(self.compression), self.compression_level
+        if kind and level is not None and level not in kind.levels:
+            faults["compression_level"] = _levels(kind)
+        if faults:
+            raise ValidationError(faults)
+
     def start(self, *, by: User | None, idempotency_key: str | None = None) -> Backup:
         """Ask for a backup: one transaction makes its row and its queued task.
 
@@ -98,3 +113,9 @@ class Plan(Teamwork):
                 },
             )
         return backup
+
+
+def _levels(kind: Compression) -> str:
+    if not kind.levels:
+        return f"{kind.name} has no levels; leave it empty."
+    return f"Use {kind.levels[0]} to {kind.levels[-1]} with {kind.name}, or leave it empty."

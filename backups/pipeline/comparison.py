@@ -77,6 +77,17 @@ class Comparison:
         unsettled = TableVerdict.UNSETTLED
         return frozenset(each.table for each in self.tables if each.verdict is unsettled)
 
+    def strict(self) -> Self:
+        """For two readings of one dump, whose order can't differ: what is unsettled differs."""
+        differs = TableVerdict.DIFFERS
+        return replace(
+            self,
+            tables=tuple(
+                replace(each, verdict=differs) if each.table in self.unsettled else each
+                for each in self.tables
+            ),
+        )
+
     def settled(self, expected: Stream, found: Stream) -> Self:
         """Read both dumps once more and decide what is unsettled."""
         names = self.unsettled

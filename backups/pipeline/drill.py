@@ -64,11 +64,18 @@ def _drill_on(
         single_transaction=True,
         waiting=watcher.message,
     )
+    expected = Fingerprint(tables=manifest.tables, sequences=manifest.sequences)
+    watcher.message("Restoring")
     try:
-        flow.load_object(key, manifest, store, sink, watcher)
-    except (CorruptError, LackingError, RestoreError) as error:
+        with store.read(key) as stored:
+            dump = Fingerprinted(flow.read_dump(key, manifest, stored))
+            sink.load(flow.Reported(dump, watcher, "Restoring", manifest.raw_bytes))
+    except (CorruptError, RestoreError) as error:
         return _refused(error)
-    return _compared(server.server(_NAME), key, manifest, store, watcher)
+    kept = comparison.compare(expected, dump.result()).strict()
+    if not kept.good:
+        return _report(kept, manifest.server_version)
+    return _compared(server.server(_NAME), key, manifest, expected, store, watcher)
 
 
 def _refused(error: CorruptError | RestoreError) -> Report:
@@ -81,6 +88,7 @@ def _compared(
     restored: PostgresServer,
     key: str,
     manifest: Manifest,
+    expected: Fingerprint,
     store: ObjectStore,
     watcher: flow.Watcher,
 ) -> Report:
@@ -91,17 +99,20 @@ def _compared(
     with source.open() as dump:
         contents = Fingerprinted(dump)
         exhaust(flow.Reported(contents, watcher, "Comparing", manifest.raw_bytes))
-    expected = Fingerprint(tables=manifest.tables, sequences=manifest.sequences)
     found = comparison.compare(expected, contents.result())
     if found.unsettled:
         watcher.message("Comparing the rows of tables that came back in another order")
         with store.read(key) as stored, source.open() as dump:
             found = found.settled(flow.read_dump(key, manifest, stored), dump)
+    return _report(found, source.check().server_version)
+
+
+def _report(found: comparison.Comparison, server_version: str) -> Report:
     return Report(
         verdict="proven" if found.good else "differs",
         reason="" if found.good else str(found),
         tables=[asdict(table) for table in found.tables],
-        server_version=source.check().server_version,
+        server_version=server_version,
     )
 
 

@@ -211,4 +211,5 @@ def load_object(
     watcher.message("Restoring")
     with store.read(key) as stored:
         dump = read_dump(key, manifest, stored)
-        sink.load(Reported(dump, watcher, "Restoring", manifest.raw_bytes))
+        reported = Reported(dump, watcher, "Restoring", manifest.raw_bytes)
+        sink.load(reported, before_commit=watcher.confirm)

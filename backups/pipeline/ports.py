@@ -56,10 +56,11 @@ class Sink(Protocol):
 
     `load` consumes the whole stream and returns when the server has committed it; raises
     RestoreError with the server's own sentence. A failed stream stops the load: nothing of it
-    stays under the final name.
+    stays under the final name. `before_commit` is called when all is loaded and only the name is
+    missing; if it raises, the name is not taken.
     """
 
-    def load(self, stream: Stream) -> None: ...
+    def load(self, stream: Stream, *, before_commit: Callable[[], None] | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

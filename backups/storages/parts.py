@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from backups.pipeline.ports import Block, Stream
+
+Tag = Mapping[str, str]
+"""What a store knows a part by."""
 
 MIB = 1 << 20
 LARGEST_PART = 1 << 30
@@ -122,13 +125,12 @@ def _bytes_of(block: Block) -> memoryview:
 class Sender:
     """Sends parts with `send`, several at once, each from a thread of its own.
 
-    `send` returns the tag by which the store knows the part. Threads are daemons: one that hangs
-    in a network call never holds up the end of the process.
+    Threads are daemons: one that hangs in a network call never holds up the end of the process.
     """
 
     def __init__(
         self,
-        send: Callable[[Part], str],
+        send: Callable[[Part], Tag],
         *,
         sent: Callable[[Part], None],
         parallel: int = PARALLEL,
@@ -136,7 +138,7 @@ class Sender:
         self._send, self._sent, self._parallel = send, sent, parallel
         self._changed = threading.Condition()
         self._on_the_way: dict[int, Part] = {}
-        self._tags: dict[int, str] = {}
+        self._tags: dict[int, Tag] = {}
         self._failure: Exception | None = None
 
     def put(self, part: Part) -> None:
@@ -152,7 +154,7 @@ class Sender:
         if self._failure is not None:
             raise self._failure
 
-    def finish(self) -> dict[int, str]:
+    def finish(self) -> dict[int, Tag]:
         """Wait for all parts; their tags by number."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not self._on_the_way)
@@ -174,15 +176,16 @@ class Sender:
         )
 
     def _run(self, part: Part) -> None:
+        tag: Tag = {}
+        failure: Exception | None = None
         try:
-            tag, failure = self._send(part), None
+            tag = self._send(part)
         except Exception as error:
-            tag, failure = "", error
+            failure = error
         with self._changed:
             del self._on_the_way[part.number]
             if failure is None:
                 self._tags[part.number] = tag
                 self._sent(part)
-            elif self._failure is None:
-                self._failure = failure
+            self._failure = self._failure or failure
             self._changed.notify_all()

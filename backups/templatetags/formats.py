@@ -85,7 +85,7 @@ def took(work: Task | Attempt) -> float | None:
     """Seconds from its start to its end."""
     if work.started_at is None or work.finished_at is None:
         return None
-    return (work.finished_at - work.started_at).total_seconds()
+    return max(0.0, (work.finished_at - work.started_at).total_seconds())
 
 
 @register.filter

@@ -141,6 +141,7 @@ def test_addresses_are_understood_encoded_or_not(url, expected):
         "postgres://u:hidden@h:port/d",
         "postgres://u:hidden@h:99999/d",
         "postgres://u:hidden@h/d?colour=red",
+        "postgres://u:hidden@h/d?sslmode=perhaps",
         "hidden",
     ],
 )

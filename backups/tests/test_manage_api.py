@@ -107,6 +107,7 @@ def test_a_stored_secret_is_not_used_at_another_endpoint(api, owner, bucket):
         ({"name": "x" * 64}, "name"),
         ({"port": 0}, "port"),
         ({"port": 70000}, "port"),
+        ({"sslmode": "perhaps"}, "sslmode"),
         ({"host": ""}, "host"),
         ({"engine": "oracle"}, "engine"),
         ({"dbname": "a\x00b"}, "dbname"),
@@ -148,6 +149,23 @@ def test_options_must_be_an_object(api, owner):
 def test_a_needed_secret_is_asked_for(api, owner):
     body = {"name": "s3", "kind": "s3", "options": {"bucket": "b", "access_key": "a"}}
     assert "secret" in errors(api(owner).post("/api/destinations/", body))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"compression_level": 600}, "compression_level"),
+        ({"compression": "none", "compression_level": 1}, "compression_level"),
+        ({"compression": "lzma"}, "compression"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"deadline_seconds": 0}, "deadline_seconds"),
+        ({"stall_seconds": -1}, "stall_seconds"),
+    ],
+)
+def test_limits_of_a_plan_make_sense(api, owner, plan, change, field):
+    assert set(errors(api(owner).patch(f"/api/plans/{plan.pk}/", change))) == {field}
+    body = {"name": "more", "database": plan.database_id, "destination": plan.destination_id}
+    assert set(errors(api(owner).post("/api/plans/", body | change))) == {field}
 
 
 @pytest.mark.parametrize("noun", ["databases", "destinations", "plans"])

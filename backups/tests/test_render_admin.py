@@ -153,6 +153,16 @@ def test_a_team_has_each_name_once(page, client, owner, database, team):
 
 
 @pytest.mark.parametrize(
+    ("change", "field"), [({"port": 0}, "port"), ({"sslmode": "perhaps"}, "sslmode")]
+)
+def test_what_makes_no_sense_is_told_by_field(page, client, owner, database, change, field):
+    page(owner, "database_changelist")
+    path = reverse("admin:backups_database_change", args=[database.pk])
+    answer = client.post(path, form_of(database, password="typed", **change))
+    assert set(answer.context["adminform"].form.errors) == {field}
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "secret", "field"),
     [
         ("s3", '{"bucket": ""}', SECRET, "options"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
-from django.utils import timezone
 from rest_framework import serializers
 
+from tasks.checks import is_alive
 from tasks.live import report
 from tasks.models import Event, Task, Worker
 from tasks.states import Status
@@ -105,5 +103,4 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
         read_only_fields = fields
 
     def get_alive(self, worker: Worker) -> bool:
-        limit = timedelta(seconds=settings.LEASE_SECONDS)
-        return worker.heartbeat_at > timezone.now() - limit
+        return is_alive(worker)

@@ -13,9 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import connection
 
 from tasks.live.look import Look
+from tasks.live.nudges import Ear
 from tasks.live.watches import Watch
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 SQLITE_SECONDS = 0.05
 SERVER_SECONDS = 0.25
 TROUBLE_SECONDS = 1.0
+BREATH_SECONDS = 0.01
 
 
 class Poller:
@@ -59,8 +62,11 @@ class Poller:
         return self._thread is not None
 
     def _run(self) -> None:
-        pause = SQLITE_SECONDS if connection.vendor == "sqlite" else SERVER_SECONDS
+        pause = getattr(settings, "LIVE_POLL_SECONDS", None) or _pace()
         look = Look()
+        ear = Ear(self.nudge) if settings.REDIS_URL else None
+        if ear is not None:
+            ear.start()
         try:
             while watches := self._waiting():
                 self._wake.clear()
@@ -71,9 +77,12 @@ class Poller:
                     connection.close()
                     look = Look()
                     time.sleep(TROUBLE_SECONDS)
-                self._wake.wait(pause)
+                time.sleep(BREATH_SECONDS)  # however many nudges come
+                self._wake.wait(pause - BREATH_SECONDS)
         finally:
             connection.close()
+            if ear is not None:
+                ear.end()
 
     def _waiting(self) -> list[Watch]:
         """Those who wait; with none the thread ends, and the next one to come starts another."""
@@ -81,6 +90,10 @@ class Poller:
             if not self._watches:
                 self._thread = None
             return list(self._watches)
+
+
+def _pace() -> float:
+    return SQLITE_SECONDS if connection.vendor == "sqlite" else SERVER_SECONDS
 
 
 poller = Poller()

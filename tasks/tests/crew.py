@@ -164,6 +164,7 @@ def _running(started: Crew) -> Iterator[Crew]:
         yield started
     finally:
         started.stop()
+        sys.stdout.write(started.log.read_text())  # shown where the test fails
 
 
 class Work:

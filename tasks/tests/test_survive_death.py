@@ -9,7 +9,7 @@ import time
 import uuid
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from tasks import processes, transitions
 from tasks.models import Task, Worker
@@ -75,6 +75,45 @@ def test_programs_of_a_killed_workers_job_are_killed_wherever_they_went(toys, wo
     assert "worker process that minded it died" in work.row.error
 
 
+def end_other_sessions() -> None:
+    """As an administrator of PostgreSQL may; SQLite has no sessions to end."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+def is_stopped_by_bells(toys, workers):
+    """No process forked later may hold the rope of an earlier bell."""
+    work = toys.push("tick")
+    work.runs()
+    workers.terminate()
+    time.sleep(0.2)
+    workers.terminate()
+    assert workers.wait(6) == 0
+    assert work.outcomes == [Outcome.INTERRUPTED]
+
+
+def test_attempts_of_a_replaced_pool_hear_of_a_stop_and_count_as_running(toys, workers):
+    old = toys.push("tick")
+    old.runs()
+    processes.kill(workers.idle_workers()[0])
+    until(lambda: len(workers.called("pool")) == 2, what="a new pool beside the old one")
+    second = toys.push("tick")
+    second.runs()
+    third = toys.push("nothing")
+    time.sleep(0.7)
+    assert third.row.status == Status.QUEUED, "two attempts at once are allowed"
+    workers.terminate()
+    time.sleep(0.2)
+    workers.terminate()
+    assert workers.wait(6) == 0
+    workers.leaves_nothing(1)
+    assert old.outcomes == second.outcomes == [Outcome.INTERRUPTED]
+
+
 @pytest.mark.parametrize("role", ["idle worker", "all idle workers", "monitor", "pusher"])
 def test_work_goes_on_within_ten_seconds_when_the_pool_itself_is_hurt(toys, workers, role):
     busy = toys.push("tick", args={"seconds": 4})
@@ -121,6 +160,7 @@ def test_a_killed_housekeeper_is_replaced(toys, workers):
     until(lambda: workers.called("house") not in ([], [house]), 5)
     Worker.objects.update(heartbeat_at="2020-01-01T00:00Z")
     until(lambda: Worker.objects.get().heartbeat_at.year > 2020, 5, "its heart beats")
+    is_stopped_by_bells(toys, workers)
 
 
 def test_a_killed_watcher_leaves_no_process_and_its_task_goes_on_elsewhere(toys, tmp_path):
@@ -202,5 +242,6 @@ def test_a_short_stop_of_the_database_harms_nothing(toys, workers):
         Task.objects.select_for_update().get(pk=work.pk)
         Task.objects.filter(pk=work.pk).update(message="Nobody else can write now.")
         time.sleep(1.2)
+        end_other_sessions()
     assert work.ends().status == Status.SUCCEEDED
     assert work.outcomes == [Outcome.SUCCEEDED]

@@ -194,4 +194,5 @@ def wait_for(true: Callable[[], Any], explain: Callable[[], str] = str, pause: f
 def photograph(page: Page, name: str) -> None:
     if SCREENSHOTS:
         Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+        place = Path(SCREENSHOTS) / f"{name}.png"
+        page.screenshot(path=place, full_page=True, animations="disabled")

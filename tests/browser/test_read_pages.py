@@ -87,9 +87,9 @@ def addresses(plan) -> list[str]:
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 def test_it_works(visit, owner, addresses, viewport, scheme):
     page = visit(owner, viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
-    for address in addresses:
+    for number, address in enumerate(addresses):
         page.goto(address)
-        photograph(page, f"{address.strip('/').replace('/', '-')}-{viewport['width']}-{scheme}")
+        photograph(page, f"{number:02}-{viewport['width']}-{scheme}")
         assert page.evaluate(WIDER) == 0, f"{address} is wider than the screen"
         assert page.evaluate(CONTRAST) == [], address
         assert page.evaluate(UNNAMED) == [], address

@@ -32,8 +32,8 @@
  *   details, focus, values     open <details>, the focused control, what was typed and the scroll
  *                              of [data-events] survive a swap, found by id, else by name, else by position.
  *
- * The element gets data-live-state="live" (socket), "polling" or "signed-out" for CSS, and fires
- * bubbling events: "live:update" (detail: the task) and "live:swap". Elements may come and go.
+ * The element gets data-live-state="live", "polling" or "signed-out" for CSS, and fires bubbling
+ * events: "live:update" (detail: the task) and "live:swap". Elements may come and go.
  */
 "use strict";
 
@@ -45,8 +45,6 @@
   const FOCUSABLE = "a[href],button,input,select,textarea,summary,[tabindex]";
   const roots = new Map(); // element -> Root
   const links = new Map(); // key -> Link
-
-  // Figures -------------------------------------------------------------------------------------
 
   const known = (value) => value !== null && value !== undefined && value !== "";
 
@@ -139,10 +137,6 @@
       this.html = null;
       if (stale) this.refresh();
       this.element.dispatchEvent(new CustomEvent("live:update", { bubbles: true, detail: task }));
-    }
-
-    gone(id) {
-      if (this.rows(id).length > 0) this.refresh();
     }
 
     append(events) {
@@ -276,12 +270,14 @@
     constructor(key) {
       this.key = key;
       this.roots = new Set();
-      this.seq = null;
+      this.seq = null; // of the last message
+      this.shown = -1; // of the last one that said how something stands
       this.socket = null;
       this.failures = 0;
       this.heard = performance.now();
       this.polled = 0;
       this.refused = false;
+      this.snapshots = 0;
     }
 
     address() {
@@ -311,24 +307,26 @@
     }
 
     close() {
-      const socket = this.socket;
+      this.socket?.close();
       this.socket = null;
-      socket?.close();
     }
 
     hear(message) {
       this.heard = performance.now();
       this.failures = 0;
       this.state("live");
-      if (message.type === "beat" && this.seq !== null && message.seq > this.seq) this.poll();
+      if (message.task || message.tasks || message.id) this.shown = message.seq;
+      if (message.type === "beat" && message.seq > this.shown) this.poll(); // one was lost
       this.seq = Math.max(this.seq ?? 0, message.seq);
       for (const root of this.roots) {
         if (message.task) root.apply(message.task);
         for (const task of message.tasks || []) root.apply(task);
+        if (message.tasks && this.snapshots > 0) root.refresh(); // what is gone isn't in it
         if (message.events) root.append(message.events);
         if (message.type === "event") root.append([message.event]);
-        if (message.type === "removed") root.gone(message.id);
+        if (message.id) root.rows(message.id).length && root.refresh();
       }
+      if (message.type === "snapshot") this.snapshots += 1;
     }
 
     state(name) {

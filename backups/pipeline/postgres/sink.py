@@ -76,7 +76,7 @@ class PostgresSink:
         self.notes: list[str] = []
         """What a person should know of a restore that went well."""
 
-    def load(self, stream: Stream) -> None:
+    def load(self, stream: Stream, *, before_commit: Callable[[], None] | None = None) -> None:
         """Restore the whole stream; raises RestoreError before its first byte where it can."""
         mark = secrets.token_hex(4)
         temporary = _beside(self._dbname, _RESTORING + mark)
@@ -90,6 +90,8 @@ class PostgresSink:
             raise self._error(error) from None
         try:
             self._feed(stream, temporary, major)
+            if before_commit:
+                before_commit()
             self._take_name(temporary, _beside(self._dbname, _REPLACED + mark))
         except BaseException as error:
             self._drop_after(error, temporary)

@@ -12,7 +12,7 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     sleep_using_event,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from backups.storages.s3 import refusals
@@ -52,7 +52,7 @@ class Caller:
         tries = Retrying(
             retry=retry_if_exception(refusals.is_passing),
             stop=lambda state: stopped.is_set() or enough(state),
-            wait=wait_exponential_jitter(initial=0.2, max=2, jitter=0.2),
+            wait=wait_random_exponential(multiplier=0.4, max=2),
             sleep=sleep_using_event(stopped),
             reraise=True,
         )

@@ -20,6 +20,7 @@ class Limits:
     patience: float = 5.0
     """Seconds for which a failing call is made again."""
     connect_seconds: float = 5.0
+    """Also for each piece of 128 KiB that is sent over a new connection (urllib3 does it so)."""
     answer_seconds: float = 10.0
     """For the answer to a small request."""
     data_seconds: float = 30.0

@@ -77,7 +77,7 @@ KIND = Kind(
                 "title": "Endpoint",
                 "description": "Empty for Amazon S3.",
                 "pattern": r"^https?://[A-Za-z0-9._\[\]:-]+/?$",
-                "refusal": "Enter an address such as https://storage.example.org:9000.",
+                "refusal": "Enter an address such as https://s3.example.org:9000.",
             },
             "region": {
                 "type": "string",

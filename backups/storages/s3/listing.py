@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from backups.storages.s3 import refusals
 from backups.storages.s3.calls import Caller
 
 DATED = re.compile(r"_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 """Part of every backup's name."""
+PAGE = 1000
+"""How many entries are asked for at once."""
 
 
 class Listing:
@@ -22,7 +25,7 @@ class Listing:
 
     def objects(self, prefix: str) -> Iterator[Mapping[str, Any]]:
         """The objects whose names begin so."""
-        wanted = {"Bucket": self._bucket, "Prefix": prefix}
+        wanted = {"Bucket": self._bucket, "Prefix": prefix, "MaxKeys": PAGE}
         while True:
             page = self._page(self._client.list_objects_v2, wanted)
             yield from page.get("Contents", ())
@@ -46,19 +49,19 @@ class Listing:
                 yield which
 
     def _uploads(self, prefix: str) -> Iterator[tuple[Mapping[str, Any], datetime]]:
-        wanted = {"Bucket": self._bucket, "Prefix": prefix}
+        wanted = {"Bucket": self._bucket, "Prefix": prefix, "MaxUploads": PAGE}
         while True:
             page = self._page(self._client.list_multipart_uploads, wanted)
             now = _server_time(page)
             yield from ((upload, now) for upload in page.get("Uploads", ()))
-            if not page.get("IsTruncated"):
-                return
+            if not page.get("IsTruncated") or "NextKeyMarker" not in page:
+                return  # SeaweedFS does not say where to go on: what is left is for the next time
             wanted["KeyMarker"] = page["NextKeyMarker"]
-            wanted["UploadIdMarker"] = page["NextUploadIdMarker"]
+            wanted["UploadIdMarker"] = page.get("NextUploadIdMarker", "")
 
     def _got_parts(self, which: Mapping[str, str], since: datetime) -> bool:
         """Whether a part came after that moment: then somebody is still at it."""
-        wanted: dict[str, Any] = dict(which)
+        wanted = {**which, "MaxParts": PAGE}
         while True:
             page = self._page(self._client.list_parts, wanted)
             if any(part["LastModified"] > since for part in page.get("Parts", ())):
@@ -69,6 +72,8 @@ class Listing:
 
     def _page(self, ask: Any, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         page: Mapping[str, Any] = self._call(lambda: ask(**wanted))
+        if "IsTruncated" not in page:
+            raise refusals.no_server(self._call.place)
         return page
 
 

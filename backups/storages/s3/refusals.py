@@ -24,8 +24,8 @@ from urllib3.exceptions import NameResolutionError
 
 from backups.pipeline.errors import StorageError
 
-FAILURES = (ClientError, BotoCoreError, ResponseParserError, ValueError)
-"""What a call raises when it did not work."""
+FAILURES = (ClientError, BotoCoreError, ResponseParserError, ValueError, RecursionError)
+"""What a call raises when it did not work; the last when redirections lead round and round."""
 
 _UNREACHED = (BotoConnectionError, HTTPClientError, IncompleteReadError)
 _THROTTLES = {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "429"}
@@ -145,11 +145,18 @@ def explained(error: Exception, place: Place) -> StorageError:
     return StorageError(f"{place} {what}.", remedy=remedy, permanent=permanent)
 
 
+def no_server(place: Place) -> StorageError:
+    """What answers speaks HTTP, and nothing that an S3 server would say."""
+    return explained(ResponseParserError(), place)
+
+
 def _told(error: Exception) -> tuple[str, str, bool]:
     if isinstance(error, ClientError):
         return _refused(error)
     if isinstance(error, ResponseParserError):
         return _REFUSALS["NoSuchServer"]
+    if isinstance(error, RecursionError):
+        return _REFUSALS["PermanentRedirect"]
     if not isinstance(error, _UNREACHED):
         return "has no usable address", "Correct endpoint, bucket and region.", True
     return _unreached(error)
@@ -178,7 +185,7 @@ def _unreached(error: Exception) -> tuple[str, str, bool]:
     if isinstance(error, EndpointConnectionError):
         remedy = "Start the storage server, or correct the destination's endpoint."
         return "can't be reached: no connection", remedy, False
-    if isinstance(error, ReadTimeoutError):
+    if isinstance(error, ReadTimeoutError) or _is_stuck(error):
         return "took a request and did not answer", "Look at the storage server.", False
     remedy = "Look at the storage server and the network between."
     return f"broke the connection ({type(error).__name__})", remedy, False
@@ -197,6 +204,12 @@ def _is_distrust(error: BaseException) -> bool:
     return isinstance(cause, ssl.SSLCertVerificationError) or (
         isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
     )
+
+
+def _is_stuck(error: BaseException) -> bool:
+    """The server stopped to take what was sent."""
+    inner = _inner(error)
+    return inner is not None and any(isinstance(cause, TimeoutError) for cause in inner.args)
 
 
 def _inner(error: BaseException) -> BaseException | None:

@@ -140,12 +140,12 @@ class S3Store:
         except StorageError:
             if failure is None:
                 raise
-        if found is None or found["Metadata"].get(WRITER) != token:
-            raise failure or StorageError(
-                f"{self._call.place} does not show {key}, which it took.",
-                remedy="Look for what else writes there.",
-            )
-        return self._whole(key, size, found)
+        if found is not None and found["Metadata"].get(WRITER) == token:
+            return self._whole(key, size, found)
+        if failure is not None:
+            raise failure
+        # Some servers look and write in two steps, between which another writer got in.
+        raise ObjectExistsError(str(self._call.place), key)
 
     def _whole(self, key: str, size: int, found: Mapping[str, Any]) -> StoredObject:
         """The object as the server tells of it; removed again when its size is wrong."""
@@ -216,6 +216,8 @@ class S3Store:
                 if refusals.status_of(error) != 404:
                     raise
                 return None
+            if "ETag" not in answer:
+                raise refusals.no_server(self._call.place)
             return answer
 
         return (call or self._call)(head)

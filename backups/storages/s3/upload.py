@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from backups.pipeline.errors import StorageError
-from backups.storages.parts import Cut, Part, Sender
+from backups.storages.parts import Cut, Part, Sender, Tag
 from backups.storages.s3 import refusals
 from backups.storages.s3.calls import Caller
 
@@ -18,6 +18,14 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 0.5
 """How long parts on their way are waited for when an upload is given up: a cancel has to be
 quick, and what arrives late is undone by the second abort."""
+PART_IS_KNOWN_BY = {
+    "ETag",
+    "ChecksumCRC32",
+    "ChecksumCRC32C",
+    "ChecksumCRC64NVME",
+    "ChecksumSHA1",
+    "ChecksumSHA256",
+}
 ABORT_SECONDS = 2.0
 """Patience with a server that does not answer an abort; the next sweep does it then."""
 
@@ -34,7 +42,7 @@ class S3Upload:
         self.id = str(created["UploadId"])
         self._which = {**where, "UploadId": self.id}
         self._sender: Sender | None = None
-        self._tags: dict[int, str] = {}
+        self._tags: dict[int, Tag] = {}
 
     def send(self, cut: Cut, parts: Iterator[Part]) -> int:
         """Send the parts of the stream; returns the size of all."""
@@ -47,16 +55,18 @@ class S3Upload:
         self._tags = sender.finish()
         return size
 
-    def _send(self, part: Part) -> str:
+    def _send(self, part: Part) -> Tag:
         def send() -> Any:
             part.seek(0)
             return self._client.upload_part(**self._which, PartNumber=part.number, Body=part)
 
-        return str(self._call(send, long=True, stopped=part.stopped)["ETag"])
+        answer = self._call(send, long=True, stopped=part.stopped)
+        # Where parts are sent with checksums (to Amazon), the completion has to name them again.
+        return {name: answer[name] for name in answer if name in PART_IS_KNOWN_BY}
 
     def complete(self, condition: Mapping[str, str]) -> None:
         """Make the object visible. One call, without a second try."""
-        parts = [{"PartNumber": number, "ETag": tag} for number, tag in self._tags.items()]
+        parts = [{"PartNumber": number, **tag} for number, tag in self._tags.items()]
         self._client.complete_multipart_upload(
             **self._which, MultipartUpload={"Parts": parts}, **condition
         )

@@ -1,0 +1,32 @@
+"""The filters that lists of this door share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import BigIntegerField, Q, QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+
+from tasks.states import Status
+
+
+@extend_schema_field(OpenApiTypes.INT)
+class IdFilter(filters.Filter):
+    """Rows that refer to the row of that id; none where there is no such id."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, field_name: str) -> None:
+        super().__init__(field_name, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
+
+
+def with_status(queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    """The rows that `StatusField` shows that status for; the method of a filter."""
+    found = Q(task__status=value)
+    if value in (Status.SUCCEEDED, Status.FAILED):
+        ended_well = value == Status.SUCCEEDED
+        found |= Q(task__isnull=True, completed_at__isnull=not ended_well)
+    return queryset.filter(found)
