@@ -37,7 +37,9 @@ class StatusView(APIView):
     authentication_classes = []
     permission_classes = [AllowAny]
 
-    @extend_schema(operation_id="statusz", responses={200: OpenApiTypes.OBJECT, 503: MISSING})
+    @extend_schema(
+        operation_id="statusz", responses={200: OpenApiTypes.OBJECT, (503, MEDIA_TYPE): MISSING}
+    )
     def get(self, request: Request) -> Response:
         """Whether work that is asked for now would be done; what is missing, if not."""
         found = {"web": WEB, **checks.findings()}

@@ -18,6 +18,8 @@ from tasks import queue
 if TYPE_CHECKING:
     from accounts.models import User
 
+STALL_MARGIN_SECONDS = 60
+
 
 class Plan(Teamwork):
     """`plan.start(by=…)` is the one verb behind every door."""
@@ -31,16 +33,12 @@ class Plan(Teamwork):
         SQL = "sql", "Plain SQL"
 
     name = models.CharField(max_length=63, validators=[validate_name])
-    database = models.ForeignKey(
-        "backups.Database", on_delete=models.PROTECT, related_name="plans"
-    )
+    database = models.ForeignKey("backups.Database", on_delete=models.PROTECT, related_name="plans")
     destination = models.ForeignKey(
         "backups.Destination", on_delete=models.PROTECT, related_name="plans"
     )
     format = models.CharField(max_length=10, choices=Format, default=Format.SQL)
-    compression = models.CharField(
-        max_length=10, choices=Compression, default=Compression.GZIP
-    )
+    compression = models.CharField(max_length=10, choices=Compression, default=Compression.GZIP)
     compression_level = models.SmallIntegerField(
         null=True, blank=True, help_text="Empty: the fast default of the compressor"
     )
@@ -86,10 +84,6 @@ class Plan(Teamwork):
         for a plan that is switched off, queue.IdempotencyConflictError for a key that was used for
         something else.
         """
-        if not self.enabled:
-            raise RefusedError(
-                f"The plan {self.name} is switched off.", remedy="Enable it to run it."
-            )
         with transaction.atomic():
             task = queue.push(
                 job="backup",
@@ -100,9 +94,15 @@ class Plan(Teamwork):
                 queue=self.database.queue,
                 max_attempts=self.max_attempts,
                 deadline_seconds=self.deadline_seconds,
+                # The source watches its own side, and can say what it waits for.
+                stall_seconds=self.stall_seconds + STALL_MARGIN_SECONDS,
                 idempotency_key=idempotency_key,
                 request_digest=sha256(f"backup plan {self.pk}".encode()).hexdigest(),
             )
+            if task.fresh and not self.enabled:
+                raise RefusedError(
+                    f"The plan {self.name} is switched off.", remedy="Enable it to run it."
+                )
             backup, _ = Backup.objects.get_or_create(
                 task=task,
                 defaults={

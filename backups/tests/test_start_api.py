@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from backups.models import Backup, Proof, Restore
+from backups.models import Backup, Proof, RefusedError, Restore
 from tasks.models import Task
 from tasks.states import Status
 
@@ -230,3 +230,13 @@ def test_a_list_takes_few_queries_however_long(api, viewer, backup, django_asser
         )
     with django_assert_max_num_queries(5):
         assert api(viewer).get("/api/backups/").json()["count"] == 9
+
+
+def test_a_key_that_started_a_backup_answers_it_though_the_plan_is_off_by_now(plan, owner):
+    first = plan.start(by=owner, idempotency_key="once")
+    plan.enabled = False
+    plan.save()
+    assert plan.start(by=owner, idempotency_key="once") == first
+    with pytest.raises(RefusedError):
+        plan.start(by=owner, idempotency_key="twice")
+    assert not Task.objects.filter(idempotency_key="twice").exists()

@@ -16,23 +16,23 @@ from accounts.models import User
 from accounts.policy import Verb
 from accounts.rest.problems import MEDIA_TYPE, problem
 from tasks import transitions
-from tasks.api.serializers import StatusSerializer
+from tasks.api.serializers import RefusalSerializer, StatusSerializer
 from tasks.live import report
 from tasks.models import Task
 from tasks.states import Status
 
-ENDED = OpenApiResponse(
-    OpenApiTypes.OBJECT, "It has ended already; `task` in the problem document says how."
-)
-NOT_READY = OpenApiResponse(
-    OpenApiTypes.OBJECT, "There is no result (yet); `task` in the problem document says why."
-)
-EXPIRED = OpenApiResponse(OpenApiTypes.OBJECT, "It expired.")
+ENDED = {
+    (409, MEDIA_TYPE): OpenApiResponse(RefusalSerializer, "It has ended already, or not failed.")
+}
+NO_RESULT = {
+    (409, MEDIA_TYPE): OpenApiResponse(RefusalSerializer, "No result (yet); `task` says why."),
+    (410, MEDIA_TYPE): OpenApiResponse(RefusalSerializer, "It expired."),
+}
 
 
 class CancelView(APIView):
     @extend_schema(
-        operation_id="task_cancel", request=None, responses={202: StatusSerializer, 409: ENDED}
+        operation_id="task_cancel", request=None, responses={202: StatusSerializer, **ENDED}
     )
     def post(self, request: Request, pk: UUID) -> Response:
         """Cancel a waiting task at once; ask a running one to stop."""
@@ -46,10 +46,7 @@ class CancelView(APIView):
 
 
 class ResultView(APIView):
-    @extend_schema(
-        operation_id="task_result",
-        responses={200: OpenApiTypes.OBJECT, 409: NOT_READY, 410: EXPIRED},
-    )
+    @extend_schema(operation_id="task_result", responses={200: OpenApiTypes.OBJECT, **NO_RESULT})
     def get(self, request: Request, pk: UUID) -> Response:
         """What the task has brought."""
         user = cast("User", request.user)

@@ -59,7 +59,7 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "places": getattr(self, "places", None)}
 
-    @extend_schema(request=None, responses={202: TaskSerializer, 409: ENDED})
+    @extend_schema(request=None, responses={202: TaskSerializer, **ENDED})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Cancel a waiting task at once; ask a running one to stop."""
@@ -68,7 +68,7 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
             raise ConflictError("It has ended already.")
         return self._moved(task)
 
-    @extend_schema(request=None, responses={202: TaskSerializer, 409: ENDED})
+    @extend_schema(request=None, responses={202: TaskSerializer, **ENDED})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Put a failed task back into the queue, with fresh tries."""

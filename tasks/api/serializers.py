@@ -76,6 +76,16 @@ class TaskSerializer(StatusSerializer):
         }
 
 
+class RefusalSerializer(serializers.Serializer[Any]):
+    """A problem document that may tell how the task stands."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(required=False)
+    task = StatusSerializer(required=False)
+
+
 class EventSerializer(serializers.ModelSerializer[Event]):
     class Meta:
         model = Event

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from accounts import policy
 from accounts.models import User
+from accounts.rest.problems import MEDIA_TYPE
 from tasks import queue
 from tasks.api.asynchronous import AsyncView
 from tasks.api.serializers import StatusSerializer
@@ -51,7 +52,7 @@ class StatusView(AsyncView):
         responses={
             200: StatusSerializer,
             304: OpenApiResponse(description="Nothing has changed since that ETag."),
-            400: OpenApiResponse(OpenApiTypes.OBJECT, "`wait` is out of range."),
+            (400, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "`wait` is out of range."),
         },
     )
     async def get(self, request: Request, pk: UUID) -> Response:

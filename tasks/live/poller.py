@@ -73,7 +73,8 @@ class Poller:
                 try:
                     look.at(watches)
                 except Exception as error:  # whatever it was: those who wait must not wait for ever
-                    logger.warning("Can't see what has changed; trying again: %s", error)
+                    kind = type(error).__name__
+                    logger.warning("Can't see what has changed; trying again: %s", kind)
                     connection.close()
                     look = Look()
                     time.sleep(TROUBLE_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from tasks.live.access import BEARER, ForeignOriginError, Visitor, identify
 from tasks.live.database import ask
@@ -20,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BAD_REQUEST = 4400
+TRY_LATER = 1013
 NOT_SIGNED_IN = 4401
 NOT_THERE = 4404
 BEAT_SECONDS = 1.0
@@ -72,22 +74,30 @@ class Socket:
 
     async def run(self) -> None:
         await self.receive()  # websocket.connect
-        try:
-            visitor = await ask(identify, self.scope)
-        except ForeignOriginError:
-            await self._send({"type": "websocket.close"})
-            return
-        offered = self.scope.get("subprotocols", ())
-        await self._send(
-            {"type": "websocket.accept", "subprotocol": BEARER if BEARER in offered else None}
-        )
         with suppress(OSError):  # it went away while we were talking
+            try:
+                visitor = await ask(identify, self.scope)
+            except ForeignOriginError:
+                await self._send({"type": "websocket.close"})
+                return
+            except DatabaseError:
+                await self._accept()
+                await self._close(TRY_LATER, "The database can't be asked.")
+                return
+            await self._accept()
             try:
                 await self._talk(visitor)
             except CloseError as error:
-                await self._send(
-                    {"type": "websocket.close", "code": error.code, "reason": error.reason}
-                )
+                await self._close(error.code, error.reason)
+            except DatabaseError:
+                await self._close(TRY_LATER, "The database can't be asked.")
+
+    async def _accept(self) -> None:
+        protocol = BEARER if BEARER in self.scope.get("subprotocols", ()) else None
+        await self._send({"type": "websocket.accept", "subprotocol": protocol})
+
+    async def _close(self, code: int, reason: str) -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _talk(self, visitor: Visitor | None) -> None:
         if visitor is None:
@@ -146,11 +156,14 @@ class Socket:
             if self.visitor.expires_at is not None:
                 pause = min(pause, self.visitor.expires_at - time.time())
             await asyncio.sleep(max(0.0, pause) + 0.01)
-            visitor = await ask(identify, self.scope)
-            if visitor is None:
-                raise CloseError(NOT_SIGNED_IN, "Sign in again.")
-            self.visitor = visitor
-            await self.check()
+            try:
+                visitor = await ask(identify, self.scope)
+                if visitor is None:
+                    raise CloseError(NOT_SIGNED_IN, "Sign in again.")
+                self.visitor = visitor
+                await self.check()
+            except DatabaseError:
+                continue  # while it is away nothing can be told either
 
     async def _beat(self) -> None:
         """Say every second how far we have told, for scripts that can't see a dead connection."""

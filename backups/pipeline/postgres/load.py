@@ -40,6 +40,7 @@ class Load:
         major: int,
         application: str,
         *,
+        vigilance: dict[str, str],
         single_transaction: bool,
         stall_seconds: float,
         waiting: Callable[[str], None] | None,
@@ -50,8 +51,21 @@ class Load:
         self._waiting = waiting
         installation = binaries.psql_for(major)
         self.restricts = installation.restricts
+        conninfo = server.conninfo(
+            application_name=application, options=sessions.options(_SESSION, vigilance)
+        )
         self._process = processes.start(
-            self._command(installation, major, single_transaction=single_transaction),
+            [
+                installation.program("psql"),
+                "--no-psqlrc",
+                "--no-password",
+                "--quiet",
+                "--set=ON_ERROR_STOP=1",
+                "--set=VERBOSITY=verbose",
+                *(["--single-transaction"] if single_transaction else []),
+                "--file=-",
+                f"--dbname={conninfo}",
+            ],
             env=server.environment(),
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -80,26 +94,6 @@ class Load:
         self._complaints.close()
         if running:
             sessions.end(self._server, self._application)
-
-    def _command(
-        self, installation: binaries.Installation, major: int, *, single_transaction: bool
-    ) -> list[str]:
-        settings = dict(_SESSION)
-        if major >= 14:
-            settings["client_connection_check_interval"] = "1000"
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        conninfo = self._server.conninfo(application_name=self._application, options=options)
-        return [
-            installation.program("psql"),
-            "--no-psqlrc",
-            "--no-password",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--set=VERBOSITY=verbose",
-            *(["--single-transaction"] if single_transaction else []),
-            "--file=-",
-            f"--dbname={conninfo}",
-        ]
 
     def _write(self, rest: memoryview) -> bool:
         """False when psql does not read any more."""

@@ -7,7 +7,7 @@ words are given without a remedy.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backups.pipeline.connection import PostgresServer
 
@@ -244,7 +244,8 @@ def dumping(server: PostgresServer, message: str) -> Told:
 
 def restoring(server: PostgresServer, message: str) -> Told:
     """Why a restore ended: psql's words, or the server's to one of our own commands."""
-    return _first(server, message, (*_RESTORING, *_CONNECTING, _LOST)) or Told(
+    unreachable = tuple(replace(rule, lacking=True) for rule in _CONNECTING)
+    return _first(server, message, (*_RESTORING, *unreachable, _LOST)) or Told(
         sentence=f"{server.place} did not take the dump: {_plain(server, message)}",
         remedy="If the dump comes from a newer version, restore into a server of that version.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +57,25 @@ class Sighting:
             blockers = f", held by {self.blockers}" if self.blockers else ""
             return f"it waits for a lock on {self.locked or 'a table'}{blockers}"
         if self.works:
-            return f"the server is at work: {_one_line(self.query)}"
+            return f"the server is at work: {self.query}"
         return (
             f"the server's session is {self.state or 'there'} ({self.event or 'waits for nothing'})"
         )
+
+
+def vigilance(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """The setting by which a server notices that its client has vanished, even while it waits
+    for a lock; nothing where it is too old for that or its system has no means."""
+    try:
+        connection.execute("SET client_connection_check_interval = '1s'")
+    except psycopg.Error:
+        return {}
+    return {"client_connection_check_interval": "1s"}
+
+
+def options(*settings: dict[str, str]) -> str:
+    """libpq's `options` that begin a session with those settings."""
+    return " ".join(f"-c {name}={value}" for each in settings for name, value in each.items())
 
 
 def look(server: PostgresServer, application: str) -> Sighting | None:
@@ -94,11 +110,12 @@ def _sighting(
         state=state,
         waits_for=waits_for,
         event=event,
-        query=query,
+        query=_shown(query),
         locked=locked or "",
-        blockers=_one_line(blockers or ""),
+        blockers=_shown(blockers or ""),
     )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _shown(query: str) -> str:
+    """In one line, without what stands in quotes: that may be data, or a password."""
+    return " ".join(re.sub(r"'[^']*('|$)", "'…'", query).split())

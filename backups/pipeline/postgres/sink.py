@@ -13,7 +13,7 @@ from psycopg import sql
 from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import LackingError, RestoreError
 from backups.pipeline.ports import Stream
-from backups.pipeline.postgres import sentences
+from backups.pipeline.postgres import sentences, sessions
 from backups.pipeline.postgres.load import Load
 from backups.pipeline.postgres.script import Script
 
@@ -86,10 +86,11 @@ class PostgresSink:
                 self._opened(temporary)
                 self._create(connection, temporary, existing)
                 major = connection.info.server_version // 10000
+                vigilance = sessions.vigilance(connection)
         except psycopg.Error as error:
             raise self._error(error) from None
         try:
-            self._feed(stream, temporary, major)
+            self._feed(stream, temporary, major, vigilance)
             if before_commit:
                 before_commit()
             self._take_name(temporary, _beside(self._dbname, _REPLACED + mark))
@@ -147,11 +148,12 @@ class PostgresSink:
             names = sql.Identifier(name), sql.Identifier(existing["owner"])
             connection.execute(alter.format(*names))
 
-    def _feed(self, stream: Stream, temporary: str, major: int) -> None:
+    def _feed(self, stream: Stream, temporary: str, major: int, vigilance: dict[str, str]) -> None:
         load = Load(
             self._server.database(temporary),
             major,
             f"backdrop restore {secrets.token_hex(4)}",
+            vigilance=vigilance,
             single_transaction=self._single_transaction,
             stall_seconds=self._stall_seconds,
             waiting=self._waiting,

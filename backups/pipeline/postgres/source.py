@@ -86,21 +86,25 @@ class PostgresSource:
 
     def check(self) -> SourceInfo:
         """Connect, find a pg_dump that fits, and see that every table may be read."""
+        return self._check()[0]
+
+    def _check(self) -> tuple[SourceInfo, dict[str, str]]:
+        """What is known of the database, and the settings that its server takes."""
         try:
             with self._server.connect(self._name()) as connection:
                 connection.execute("SET statement_timeout = '10s'")
-                return self._describe(connection)
+                return self._describe(connection), sessions.vigilance(connection)
         except psycopg.Error as error:
-            raise _source_error(sentences.connecting(self._server, str(error))) from None
+            told = sentences.connecting(self._server, str(error))
+            raise SourceError(told.sentence, remedy=told.remedy, permanent=told.permanent) from None
 
     @contextmanager
     def open(self) -> Iterator[Stream]:
         """The dump as blocks of a buffer that is used again; see `Dump` for how it ends."""
-        info = self.check()
-        major = int(info.traits["major"])
+        info, vigilance = self._check()
         application = self._name()
         process = processes.start(
-            self._command(binaries.dump_for(major), major, application),
+            self._command(int(info.traits["major"]), application, vigilance),
             env=self._server.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -121,19 +125,16 @@ class PostgresSource:
     def _name(self) -> str:
         return f"backdrop {self._label or 'dump'} {secrets.token_hex(4)}"[:63]
 
-    def _command(
-        self, installation: binaries.Installation, major: int, application: str
-    ) -> list[str]:
-        settings = dict(_SESSION)
-        if major >= 14:  # the server notices a vanished client even while it waits for a lock
-            settings["client_connection_check_interval"] = "1000"
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    def _command(self, major: int, application: str, vigilance: dict[str, str]) -> list[str]:
+        conninfo = self._server.conninfo(
+            application_name=application, options=sessions.options(_SESSION, vigilance)
+        )
         return [
-            installation.program("pg_dump"),
+            binaries.dump_for(major).program("pg_dump"),
             "--format=plain",
             "--no-password",
             f"--lock-wait-timeout={int(self._lock_wait_seconds * 1000)}",
-            f"--dbname={self._server.conninfo(application_name=application, options=options)}",
+            f"--dbname={conninfo}",
         ]
 
     def _describe(self, connection: psycopg.Connection[Any]) -> SourceInfo:
@@ -181,12 +182,3 @@ def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
 
 def _names(connection: psycopg.Connection[Any], query: str) -> list[str]:
     return [name for (name,) in connection.execute(query.encode())]
-
-
-def _source_error(told: sentences.Told) -> SourceError:
-    return SourceError(told.sentence, remedy=told.remedy, permanent=told.permanent)
-
-
-def end_sessions(server: PostgresServer, application: str) -> bool:
-    """End what a dead process left on the server."""
-    return sessions.end(server, application)

