@@ -7,5 +7,16 @@ from backups.models.errors import RefusedError
 from backups.models.plans import Plan
 from backups.models.proofs import Proof
 from backups.models.restores import Restore
+from backups.models.schedules import Firing, Schedule
 
-__all__ = ["Backup", "Database", "Destination", "Plan", "Proof", "RefusedError", "Restore"]
+__all__ = [
+    "Backup",
+    "Database",
+    "Destination",
+    "Firing",
+    "Plan",
+    "Proof",
+    "RefusedError",
+    "Restore",
+    "Schedule",
+]
