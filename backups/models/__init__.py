@@ -1,6 +1,7 @@
 """What is backed up, where to and how, and what came of it."""
 
 from backups.models.backups import Backup
+from backups.models.channels import Channel, Delivery, Topic
 from backups.models.databases import Database
 from backups.models.destinations import Destination
 from backups.models.errors import RefusedError
@@ -11,7 +12,9 @@ from backups.models.schedules import Firing, Schedule
 
 __all__ = [
     "Backup",
+    "Channel",
     "Database",
+    "Delivery",
     "Destination",
     "Firing",
     "Plan",
@@ -19,4 +22,5 @@ __all__ = [
     "RefusedError",
     "Restore",
     "Schedule",
+    "Topic",
 ]
