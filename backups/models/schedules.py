@@ -218,4 +218,4 @@ class Firing(models.Model):
     @property
     def key(self) -> str:
         """The idempotency key of its run, whoever starts it."""
-        return f"schedule-{self.schedule_id}-{self.moment:%Y-%m-%dT%H:%M:%SZ}"
+        return f"schedule-{self.schedule_id}-{self.moment:%Y-%m-%dT%H:%M:%SZ}-{self.pk}"
