@@ -237,7 +237,11 @@ HEARTBEAT_SECONDS = 0.5
 SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
 QUEUE = env.str("QUEUE", "default")
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
-DAEMON_SERVICES = ["tasks.daemon.keep_house", "backdrop_site.grpc_server.serve"]
+DAEMON_SERVICES = [
+    "tasks.daemon.keep_house",
+    "backdrop_site.grpc_server.serve",
+    "tasks.exporter.serve",
+]
 Q_CLUSTER = {
     "name": "backdrop",
     "workers": WORKERS,
