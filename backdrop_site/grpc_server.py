@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from accounts import tokens
-from backdrop_site import grpc_address
+from backdrop_site import grpc_address, status
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
 from backups.rpc.database import ask
 from backups.rpc.refusals import Code, StatusError, status_of
@@ -53,7 +53,8 @@ class PortTakenError(Exception):
 async def serve(daemon: Daemon) -> None:
     """A service of the daemon; raises ImproperlyConfigured where the settings make no sense."""
     address = grpc_address.read()
-    server, servicer = _server()
+    server, servicer, pulse = _server()
+    await pulse.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     port = _listen(server, address)
     # For calls from inside this process, whatever the outside needs: no network, no TLS.
     inside = f"unix-abstract:backdrop-grpc-{os.getpid()}-{os.urandom(8).hex()}"
@@ -67,18 +68,20 @@ async def serve(daemon: Daemon) -> None:
         await daemon.stopping.wait()
     finally:
         place.note("")
+        await pulse.enter_graceful_shutdown()
         servicer.stopping.set()
         await server.stop(GRACE_SECONDS)
 
 
-def _server() -> tuple[Any, Servicer]:
+def _server() -> tuple[Any, Servicer, Any]:
+    assert status.storage  # noqa: S101 - a part of what GetStatus tells, registered by its import
     server = grpc.aio.server(interceptors=[Doorkeeper()], options=OPTIONS)
     servicer = Servicer(settings.VERSION)
     backup_pb2_grpc.add_BackupServiceServicer_to_server(servicer, server)
     pulse = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(pulse, server)
     reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
-    return server, servicer
+    return server, servicer, pulse
 
 
 def _listen(server: Any, address: str) -> int:

@@ -38,3 +38,11 @@ def shop(transactional_db, team, postgres15, shop_dbname, tmp_path):
     """A plan whose database answers; both are called as in `yard`: nightly, shop."""
     folder = tmp_path / "stored"
     return plan_for(team, postgres15, shop_dbname, folder_at(team, folder))
+
+
+@pytest.fixture
+def waiting(plan):
+    """A plan whose backups no worker takes."""
+    plan.database.queue = "nobody"
+    plan.database.save()
+    return plan
