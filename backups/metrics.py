@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from django.db.models import Exists, Max, OuterRef, Subquery
+from django.db.models import Exists, Max, Min, OuterRef, Q, Subquery
 from prometheus_client.core import Metric
 
-from backups.models import Backup, Database, Plan, Proof
-from tasks import metrics
+from backups.models import Backup, Database, Firing, Plan, Proof, Schedule
+from backups.moments import TimingError
+from tasks import clock, metrics
 from tasks.models import Tally
 from tasks.states import Status
 from tasks.tallies import Durations
@@ -24,6 +26,7 @@ def backups() -> Iterator[Metric]:
     names = _names()
     yield from _runs(names)
     yield from _last(names)
+    yield _overdue(names)
 
 
 def _names() -> Mapping[int, Labels]:
@@ -100,3 +103,28 @@ def _verified(names: Mapping[int, Labels]) -> Mapping[Labels, float]:
     proven = Proof.objects.filter(verdict=Proof.Verdict.PROVEN, backup__database__in=names)
     found = proven.order_by().values_list("backup__database").annotate(at=Max("completed_at"))
     return {names[pk]: moment.timestamp() for pk, moment in found if moment is not None}
+
+
+def _overdue(names: Mapping[int, Labels]) -> Metric:
+    """Of a malformed schedule, which never runs, since it was last looked at."""
+    now = clock.read()
+    claimed = Min("firings__moment", filter=Q(firings__state=Firing.State.CLAIMED))
+    known = Schedule.objects.filter(paused_at=None, plan__database__in=names)
+    seconds: dict[Labels, float] = {}
+    for row in known.order_by().select_related("plan").annotate(claimed=claimed):
+        since = min(moment for moment in (row.claimed, _due(row), now) if moment is not None)
+        seconds[names[row.plan.database_id][0], row.name] = (now - since).total_seconds()
+    return metrics.gauge(
+        "backup_schedule_overdue_seconds",
+        "How long ago it should have run and did not; 0 in good order.",
+        ["database", "schedule"],
+        seconds,
+    )
+
+
+def _due(schedule: Schedule) -> datetime | None:
+    """The first moment that no daemon has looked at yet; it may be in the future."""
+    try:
+        return next(schedule.timing().after(schedule.seen_until), None)
+    except (TimingError, OverflowError):
+        return schedule.seen_until

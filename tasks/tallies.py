@@ -63,9 +63,9 @@ class Durations:
         return [(bound, sum(n for le, n in self.counts.items() if le <= bound)) for bound in BOUNDS]
 
 
-def totals(tallies: Iterable[Tally]) -> Mapping[tuple[str, str], float]:
+def totals(tallies: Iterable[Tally]) -> Mapping[tuple[str, ...], float]:
     """(job, status) -> how many ended so."""
-    found: defaultdict[tuple[str, str], float] = defaultdict(float)
+    found: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for tally in tallies:
         found[tally.job, tally.status] += tally.count
     return found

@@ -262,13 +262,15 @@ def test_a_scrape_that_fails_is_told_as_unavailable_and_the_next_one_works(db, m
             failing.append(True)
             with pytest.raises(urllib.error.HTTPError) as refused:
                 fetch(exporter.url)
-            assert refused.value.code == 503
-            assert b"secret" not in refused.value.read()
+            with refused.value as answer:
+                assert answer.code == 503
+                assert b"secret" not in answer.read()
             failing.clear()
             fetch(exporter.url)
             with pytest.raises(urllib.error.HTTPError) as lost:
                 fetch(exporter.url.replace("/metrics", "/"))
-            assert lost.value.code == 404
+            with lost.value as answer:
+                assert answer.code == 404
         finally:
             exporter.shutdown()
             exporter.server_close()
