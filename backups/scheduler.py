@@ -43,7 +43,8 @@ HOLD = timedelta(seconds=30)
 """How long a claimed firing is its daemon's; longer than a call takes with all its tries."""
 GIVE_UP = timedelta(hours=1)
 KEPT = timedelta(days=90)
-FAR = timedelta(minutes=1)
+FAR = timedelta(hours=6)
+"""A clock set back by less than this makes no moment come twice; by more, it was wrong before."""
 MOST_COUNTED = 1000
 
 
@@ -54,10 +55,18 @@ async def serve(daemon: Daemon) -> None:
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="scheduler") as thread,
         ThreadPoolExecutor(max_workers=4, thread_name_prefix="scheduled") as starters,
     ):
-        scheduler = Scheduler(daemon.name, submit=starters.submit)
+        scheduler = Scheduler(
+            daemon.name, submit=lambda call: starters.submit(_with_connection, call)
+        )
         while not daemon.stopping.is_set():
-            await loop.run_in_executor(thread, scheduler.tick)
+            await loop.run_in_executor(thread, _with_connection, scheduler.tick)
             await daemon.sleep(TICK)
+
+
+def _with_connection(call: Callable[[], None]) -> None:
+    """Each thread keeps its connection; one that the server has closed is opened anew."""
+    close_old_connections()
+    call()
 
 
 class Scheduler:
@@ -74,7 +83,6 @@ class Scheduler:
     def tick(self) -> None:
         """Look at everything once. Never raises: the next tick comes in a second."""
         try:
-            close_old_connections()
             self.look(clock.read())
             self._failing.discard("tick")
         except Exception as error:
@@ -103,7 +111,6 @@ class Scheduler:
             self._report(schedule, str(error))
         except Exception as error:
             self._report(schedule, f"Looking at it failed with {type(error).__name__}.")
-            connection.close_if_unusable_or_obsolete()
         else:
             if schedule.error:
                 Schedule.objects.filter(pk=schedule.pk).update(error="")
@@ -152,13 +159,10 @@ class Scheduler:
     def _start(self, pk: int, key: str) -> None:
         """In a thread of its own. What fails stays claimed, and is tried again after `HOLD`."""
         try:
-            close_old_connections()
             start(pk)
             self._failing.discard(key)
         except Exception as error:
             self._log_once(key, f"Starting {key} failed with {type(error).__name__}; again later.")
-        finally:
-            close_old_connections()
 
     def _take_over(self, now: datetime) -> None:
         """Firings whose daemon died, or failed, between the claim and the call."""
@@ -202,10 +206,11 @@ class Scheduler:
 
 def _forget_future(schedule: Schedule, now: datetime) -> None:
     """The clock was far ahead for a while: moments that are still to come are to be fired."""
+    seen = now - ON_TIME
     with transaction.atomic():
-        Firing.objects.filter(schedule=schedule.pk, moment__gt=now + FAR).delete()
-        Schedule.objects.filter(pk=schedule.pk).update(seen_until=now)
-    schedule.seen_until = now
+        Firing.objects.filter(schedule=schedule.pk, moment__gt=now).delete()
+        Schedule.objects.filter(pk=schedule.pk).update(seen_until=seen)
+    schedule.seen_until = seen
 
 
 def _claim(
