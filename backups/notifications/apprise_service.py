@@ -7,6 +7,8 @@ address, which is a secret, so it logs nothing.
 from __future__ import annotations
 
 import logging
+import warnings
+from types import ModuleType
 from typing import Any
 
 from tasks.errors import JobError, PermanentError
@@ -21,8 +23,7 @@ def knows(address: str) -> bool:
 
 def send(address: str, title: str, text: str) -> None:
     """Raises JobError, which never holds the address."""
-    import apprise
-
+    apprise = _loaded()
     service = _service(address)
     if service is None:
         raise PermanentError("Apprise knows no service by this address.", remedy="Correct it.")
@@ -41,10 +42,18 @@ def send(address: str, title: str, text: str) -> None:
 
 
 def _service(address: str) -> Any:
-    import apprise
-
+    apprise = _loaded()
     asset = apprise.AppriseAsset(app_id="Backdrop", app_desc="Backdrop", async_mode=False)
     try:
-        return apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it loads all of its services here, old ones too
+            return apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     except Exception:  # its parsers are many; what breaks one is no address
         return None
+
+
+def _loaded() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import apprise
+    return apprise
