@@ -17,7 +17,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from accounts import tokens
-from backdrop_site import grpc_address, status
+from backdrop_site import grpc_address
+from backdrop_site import status as status_parts
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
 from backups.rpc.database import ask
 from backups.rpc.refusals import Code, StatusError, status_of
@@ -36,6 +37,9 @@ OPEN = {f"/{SERVICE}/{name}" for name in ("Login", "Refresh", "Logout")}
 """Beside health: they need no token."""
 ORIGINAL = {f"/{SERVICE}/{name}" for name in ("RunBackup", "StreamProgress")}
 """What clients that send no token may call where GRPC_REQUIRE_AUTH is false."""
+
+PARTS = (status_parts,)
+"""Imported for what it registers: more parts for GetStatus to tell."""
 
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # two daemons on one port would share its calls by chance
@@ -74,7 +78,6 @@ async def serve(daemon: Daemon) -> None:
 
 
 def _server() -> tuple[Any, Servicer, Any]:
-    assert status.storage  # noqa: S101 - a part of what GetStatus tells, registered by its import
     server = grpc.aio.server(interceptors=[Doorkeeper()], options=OPTIONS)
     servicer = Servicer(settings.VERSION)
     backup_pb2_grpc.add_BackupServiceServicer_to_server(servicer, server)

@@ -34,10 +34,11 @@ class CommandError(click.ClickException):
         super().__init__(sentence)
         self.exit_code = exit_code  # type: ignore[misc]  # click looks for it here
         self.code = code
+        context = click.get_current_context(silent=True)  # when it is shown there is none any more
+        self._as_json = context is not None and context.find_root().meta.get("json", False)
 
     def show(self, file: Any = None) -> None:
-        context = click.get_current_context(silent=True)
-        if context is not None and context.find_root().meta.get("json"):
+        if self._as_json:
             told = {"error": self.message, "code": self.code or "FAILED"}
             click.echo(json.dumps(told), err=True)
         else:
