@@ -54,6 +54,7 @@ def test_it_works(tmp_path):
         text = up.run.text()
         assert f"Backdrop is up: {up.url}" in text
         assert all(f"{name} is ready." in text for name in ("web", "worker", "daemon"))
+        assert "gRPC: 127.0.0.1:" in text
         assert get(f"{up.url}/healthz") == 200
         assert up.client.get("/auth/me")["username"] == "admin"
         assert up.stop(signal.SIGTERM) == 0
