@@ -26,6 +26,7 @@ class Platform:
         self.run = run
         self.folder = folder
         self.url = ""
+        self.grpc = ""
 
     def wait_until_ready(self) -> None:
         def ready() -> dict[str, Any] | None:
@@ -34,7 +35,7 @@ class Platform:
 
         facts = wait_until(ready, f"up to be ready:\n{self.run.text()}", SECONDS)
         assert "url" in facts, self.run.text()
-        self.url = facts["url"]
+        self.url, self.grpc = facts["url"], facts["grpc"]
 
     @property
     def client(self) -> Client:
@@ -51,6 +52,7 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
     return {
         "VAR_DIR": str(folder),
         "PORT": "0",
+        "GRPC_PORT": "0",
         "ADMIN_PASSWORD": PASSWORD,
         "SHUTDOWN_GRACE_SECONDS": "5",
         "PYTHONWARNINGS": "ignore",
