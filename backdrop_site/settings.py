@@ -241,6 +241,7 @@ JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, besid
 DAEMON_SERVICES = [
     "tasks.daemon.keep_house",
     "backdrop_site.grpc_server.serve",
+    "backups.scheduler.serve",
     "tasks.exporter.serve",
 ]
 Q_CLUSTER = {
