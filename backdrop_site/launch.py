@@ -97,8 +97,18 @@ def grpc_port() -> int:
     """
     for sentence in grpc_address.refusals():
         raise LaunchError(sentence)
-    fixed = "GRPC_PORT" in os.environ
-    with listen(settings.HOST, settings.GRPC_PORT, fixed=fixed, name="GRPC_PORT") as probe:
+    return _spare("GRPC_PORT")
+
+
+def metrics_port() -> int:
+    """A port that the daemon can tell its metrics on."""
+    return _spare("METRICS_PORT")
+
+
+def _spare(name: str) -> int:
+    """What that variable says, or the next free one where it is taken and nobody asked for it."""
+    fixed = name in os.environ
+    with listen(settings.HOST, getattr(settings, name), fixed=fixed, name=name) as probe:
         port: int = probe.getsockname()[1]
     return port
 
@@ -115,7 +125,7 @@ def reach(port: int) -> str:
     return grpc_address.of(ANYWHERE.get(settings.HOST, settings.HOST), port)
 
 
-def programs(listener: socket.socket, grpc: int) -> Sequence[Program]:
+def programs(listener: socket.socket, *, grpc: int, metrics: int) -> Sequence[Program]:
     """Web, worker and daemon, as `up` runs them."""
     return (
         Program(
@@ -133,7 +143,7 @@ def programs(listener: socket.socket, grpc: int) -> Sequence[Program]:
         Program(
             name="daemon",
             argv=_manage("rundaemon"),
-            environment={"GRPC_PORT": str(grpc)},
+            environment={"GRPC_PORT": str(grpc), "METRICS_PORT": str(metrics)},
             ready=lambda pid: _beats(pid, Worker.Kind.DAEMON) and _accepts(grpc),
         ),
     )

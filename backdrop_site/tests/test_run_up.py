@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -55,6 +56,7 @@ def test_it_works(tmp_path):
         assert f"Backdrop is up: {up.url}" in text
         assert all(f"{name} is ready." in text for name in ("web", "worker", "daemon"))
         assert "gRPC: 127.0.0.1:" in text
+        assert get(re.search(r"Metrics: (http://\S+/metrics)", text)[1]) == 200
         assert get(f"{up.url}/healthz") == 200
         assert up.client.get("/auth/me")["username"] == "admin"
         assert up.stop(signal.SIGTERM) == 0
