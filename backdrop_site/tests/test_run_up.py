@@ -87,14 +87,16 @@ def test_a_second_one_on_the_same_folder_is_refused_with_the_address_of_the_firs
         assert get(f"{up.url}/healthz") == 200
 
 
-def test_a_taken_port_that_was_asked_for_is_told(tmp_path):
+@pytest.mark.parametrize("name", ["PORT", "METRICS_PORT"])
+def test_a_taken_port_that_was_asked_for_is_told(tmp_path, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with marked(
-            [*MANAGE, "up"], tmp_path / "log", env=variables(tmp_path, PORT=str(port))
+            [*MANAGE, "up"], tmp_path / "log", env=variables(tmp_path, **{name: str(port)})
         ) as run:
             assert run.process.wait(SECONDS) == 1
             assert f"Port {port} on 127.0.0.1 is taken." in run.text()
+            assert f"set another {name}." in run.text()
             assert run.pids() == []
 
 
