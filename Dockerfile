@@ -17,6 +17,6 @@ COPY . .
 ENV VAR_DIR=/var/lib/backdrop HOST=0.0.0.0 PORT=8000 PYTHONUNBUFFERED=1
 USER backdrop
 VOLUME /var/lib/backdrop
-EXPOSE 8000
+EXPOSE 8000 50051 9090
 # SIGTERM to the one process; it ends what it started.
 CMD ["python", "manage.py", "runweb"]

@@ -1,6 +1,6 @@
 # Every target works as root and as an ordinary user, in a fresh clone, with Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt bench lock clean environment demo-environment dev-environment
+.PHONY: help demo up test check fmt proto bench lock clean environment demo-environment dev-environment
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
     if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; \
@@ -31,6 +31,9 @@ check: dev-environment ## linters, types, import contracts, Django's own checks
 fmt: dev-environment ## format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+proto: dev-environment ## generate the gRPC stubs from proto/
+	@sh scripts/proto.sh
 
 bench: dev-environment ## measure backups beside what people use otherwise
 	@$(PYTHON) scripts/system.py need bench

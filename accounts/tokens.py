@@ -4,14 +4,16 @@
     tokens.renewed(refresh)         -> Pair, and the old refresh token is dead
     tokens.end(refresh)             kills it
     tokens.user_of(access)          -> User, for doors that are not REST (sockets, gRPC)
+    tokens.brief_for(user)          -> an access token of one minute, for calls of our own
 
-All but the first raise `InvalidTokenError` for a token that is malformed, expired, ended, or whose
-user is gone, disabled, or has changed the password since.
+Those that take a token raise `InvalidTokenError` for one that is malformed, expired, ended, or
+whose user is gone, disabled, or has changed the password since.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 from django.db import transaction
@@ -41,6 +43,12 @@ def pair_for(user: User) -> Pair:
         refresh=str(refresh),
         expires_in=int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
     )
+
+
+def brief_for(user: User, lifetime: timedelta = timedelta(minutes=1)) -> str:
+    token = AccessToken.for_user(user)
+    token.set_exp(lifetime=lifetime)
+    return str(token)
 
 
 def renewed(refresh: str) -> Pair:

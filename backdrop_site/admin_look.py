@@ -67,11 +67,13 @@ UNFOLD: dict[str, Any] = {
                     _rows("Databases", "database", "backups_database"),
                     _rows("Destinations", "hard_drive", "backups_destination"),
                     _rows("Plans", "event_note", "backups_plan"),
+                    _rows("Schedules", "schedule", "backups_schedule"),
                     _rows("Backups", "inventory_2", "backups_backup"),
                     _link(
                         "Restores", "settings_backup_restore", "admin:backups_restore_changelist"
                     ),
                     _rows("Proofs", "verified", "backups_proof"),
+                    _rows("Notifications", "notifications", "backups_channel"),
                 ],
             },
             {

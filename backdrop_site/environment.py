@@ -23,6 +23,9 @@ ELSEWHERE = (
     "ADMIN_PASSWORD",
     "ADMIN_PASSWORD_FILE",
     "DB_PASSWORD",
+    "REDIS_PASSWORD",
+    "GRAFANA_PASSWORD",
+    "EXAMPLE_PASSWORD",
     "STORAGE",
     "S3_ENDPOINT",
     "S3_BUCKET",
@@ -34,8 +37,17 @@ ELSEWHERE = (
     "S3_SECRET_KEY_FILE",
     "POSTGRES_URL",
     "POSTGRES_URL_FILE",
+    "BACKUP_SCHEDULE",
+    "SLACK_WEBHOOK_URL",
+    "SLACK_WEBHOOK_URL_FILE",
+    "NOTIFY_URLS",
+    "NOTIFY_URLS_FILE",
+    "DB_URL_FILE",
+    "REDIS_URL_FILE",
 )
 """Settings that others read: `firststart`, and docker-compose.yml."""
+UNTOLD = ("REDIS_URL",)
+"""Those whose value may hold a password."""
 EXPECTED = {
     "Not a valid integer.": "a whole number",
     "Not a valid number.": "a number",
@@ -47,6 +59,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PORT = validate.Range(0, 65535, error="a port number, 0 to 65535")
 SOME = validate.Range(1, error="1 or more")
 NOT_NEGATIVE = validate.Range(0, error="0 or more")
+HOST = validate.Regexp(r"[A-Za-z0-9._:-]*\Z", error="an address or a host name alone")
+REDIS = validate.Regexp(r"((redis|rediss|unix)://\S+)?\Z", error="redis://host:6379/0")
 LEVEL = validate.OneOf([*LEVELS, *map(str.lower, LEVELS)], error=f"one of {', '.join(LEVELS)}")
 
 
@@ -156,6 +170,8 @@ def _by_name(error: EnvValidationError) -> dict[str, list[str]]:
 
 def _malformed(name: str, texts: Sequence[str]) -> str:
     wanted = " ".join(EXPECTED.get(text, text.rstrip(".")) for text in texts)
+    if name in UNTOLD:
+        return f"{name} should be {wanted}."
     return f"{name} should be {wanted}; it is {os.environ.get(name, '')!r}."
 
 

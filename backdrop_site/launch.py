@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from backdrop_site import grpc_address
 from backdrop_site.supervisor import Program
 from tasks.models import Worker
 
@@ -73,8 +74,11 @@ def _already(path: Path) -> str:
     )
 
 
-def listen(host: str, port: int, *, fixed: bool) -> socket.socket:
-    """A socket that listens on `port`; on the next free one where it is taken and not `fixed`."""
+def listen(host: str, port: int, *, fixed: bool, name: str = "PORT") -> socket.socket:
+    """A socket that listens on `port`; on the next free one where it is taken and not `fixed`.
+
+    `name` is the variable that sets the port.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (port,) if fixed else (*range(port, min(port + NEXT_PORTS, 65536)), 0):
         try:
@@ -82,8 +86,31 @@ def listen(host: str, port: int, *, fixed: bool) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 reason = f"Can't listen on {host}, port {candidate}: {error.strerror}."
-                raise LaunchError(f"{reason} Set HOST or PORT to another.") from None
-    raise LaunchError(f"Port {port} on {host} is taken. Stop what uses it, or set another PORT.")
+                raise LaunchError(f"{reason} Set HOST or {name} to another.") from None
+    raise LaunchError(f"Port {port} on {host} is taken. Stop what uses it, or set another {name}.")
+
+
+def grpc_port() -> int:
+    """A port that the daemon can listen on; raises LaunchError where it may not serve at all.
+
+    gRPC takes no open socket, so another program may still be faster; the daemon then says so.
+    """
+    for sentence in grpc_address.refusals():
+        raise LaunchError(sentence)
+    return _spare("GRPC_PORT")
+
+
+def metrics_port() -> int:
+    """A port that the daemon can tell its metrics on."""
+    return _spare("METRICS_PORT")
+
+
+def _spare(name: str) -> int:
+    """What that variable says, or the next free one where it is taken and nobody asked for it."""
+    fixed = name in os.environ
+    with listen(settings.HOST, getattr(settings, name), fixed=fixed, name=name) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def address(listener: socket.socket) -> str:
@@ -93,7 +120,12 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def programs(listener: socket.socket) -> Sequence[Program]:
+def reach(port: int) -> str:
+    """What a person on this machine gives as `--address`."""
+    return grpc_address.of(ANYWHERE.get(settings.HOST, settings.HOST), port)
+
+
+def programs(listener: socket.socket, *, grpc: int, metrics: int) -> Sequence[Program]:
     """Web, worker and daemon, as `up` runs them."""
     return (
         Program(
@@ -111,7 +143,8 @@ def programs(listener: socket.socket) -> Sequence[Program]:
         Program(
             name="daemon",
             argv=_manage("rundaemon"),
-            ready=lambda pid: _beats(pid, Worker.Kind.DAEMON),
+            environment={"GRPC_PORT": str(grpc), "METRICS_PORT": str(metrics)},
+            ready=lambda pid: _beats(pid, Worker.Kind.DAEMON) and _accepts(grpc),
         ),
     )
 
@@ -130,6 +163,14 @@ def _answers(listener: socket.socket) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((ANYWHERE.get(settings.HOST, settings.HOST), port), 0.3).close()
+    except OSError:
+        return False
+    return True
 
 
 def _beats(pid: int, kind: Worker.Kind) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 from environs import Env
 
 from backdrop_site import admin_look, environment
-from backdrop_site.environment import read_secret
+from backdrop_site.environment import given, read_secret
 
+VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env(eager=False)  # so that everything wrong is told at once, by `report` at the end
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
@@ -20,18 +21,23 @@ VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", False)
-HOST = env.str("HOST", "127.0.0.1")
+HOST = env.str("HOST", "127.0.0.1", validate=environment.HOST)
 PORT = env.int("PORT", 8000, validate=environment.PORT)
 GRPC_PORT = env.int("GRPC_PORT", 50051, validate=environment.PORT)
+GRPC_REQUIRE_AUTH = env.bool("GRPC_REQUIRE_AUTH", True)
+GRPC_INSECURE = env.bool("GRPC_INSECURE", False)
+GRPC_TLS_CERT = env.str("GRPC_TLS_CERT", "")
+GRPC_TLS_KEY = env.str("GRPC_TLS_KEY", "")
 METRICS_PORT = env.int("METRICS_PORT", 9090, validate=environment.PORT)
+WEB_METRICS_PORT = env.int("WEB_METRICS_PORT", None, validate=environment.PORT)
 WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = env.str("REDIS_URL", "", validate=environment.REDIS) or given("REDIS_URL")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
 DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------
-DB_URL = env.str("DB_URL", "") or f"sqlite:///{VAR_DIR / 'backdrop.sqlite3'}"
+DB_URL = env.str("DB_URL", "") or given("DB_URL") or f"sqlite:///{VAR_DIR / 'backdrop.sqlite3'}"
 _database: dict[str, Any] = environment.read_database(DB_URL)
 USES_SQLITE = _database["ENGINE"] == "django.db.backends.sqlite3"
 if USES_SQLITE:
@@ -200,7 +206,7 @@ SIMPLE_JWT = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Backdrop",
     "DESCRIPTION": "Backups that are proven by restoring them, and tasks that people can trust.",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -229,10 +235,17 @@ else:
 # Tasks ------------------------------------------------------------------------------------------
 LEASE_SECONDS = 8.0
 HEARTBEAT_SECONDS = 0.5
-SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", 30.0)
+SHUTDOWN_GRACE_SECONDS = env.float(
+    "SHUTDOWN_GRACE_SECONDS", 30.0, validate=environment.NOT_NEGATIVE
+)
 QUEUE = env.str("QUEUE", "default")
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
-DAEMON_SERVICES = ["tasks.daemon.keep_house"]
+DAEMON_SERVICES = [
+    "tasks.daemon.keep_house",
+    "backdrop_site.grpc_server.serve",
+    "backups.scheduler.serve",
+    "tasks.exporter.serve",
+]
 Q_CLUSTER = {
     "name": "backdrop",
     "workers": WORKERS,

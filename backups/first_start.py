@@ -1,19 +1,23 @@
-"""What a first start makes of the environment: a destination, and a database with a plan."""
+"""What a first start makes of the environment: a destination, a database with a plan and its
+schedule, and whom to tell."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 
+from accounts.fields import Secret
 from accounts.models import Team
-from backups import storages
-from backups.models import Database, Destination, Plan
+from backups import moments, storages
+from backups.models import Channel, Database, Destination, Plan, Schedule
 from backups.models.databases import SSLMODES
 from backups.models.names import NAME_PATTERN
 
@@ -40,28 +44,87 @@ def begin(team: Team, *, first: bool) -> None:
     """
     if not first:
         return
-    destination = _destination(team)
-    url = _given("POSTGRES_URL")
-    if url:
-        _database(team, destination, Address.parse(url))
+    kind, options, secret = _storage()
+    if kind == "local":
+        settings.BACKUP_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    destination = Destination.objects.create(
+        team=team, name=kind, kind=kind, options=options, secret=secret
+    )
+    address, cron = _address(), _cron()
+    if address is not None:
+        plan = _database(team, destination, address)
+        if cron:
+            Schedule.objects.create(team=team, plan=plan, cron=cron)
+    for channel in _channels():
+        channel.team = team
+        channel.save()
 
 
-def _destination(team: Team) -> Destination:
+def mistakes() -> Iterator[str]:
+    """What in these variables makes no sense: one sentence each, by the variable's name."""
+    for part in (_storage, _address, _cron, _channels):
+        try:
+            part()
+        except ImproperlyConfigured as error:
+            yield str(error)
+
+
+def check_environment(**options: object) -> list[checks.CheckMessage]:
+    """System check: they are used once, but mistakes in them can be told at any time."""
+    return [checks.Error(sentence, id="backups.E001") for sentence in mistakes()]
+
+
+def _storage() -> tuple[str, dict[str, object], str]:
+    """Kind, options and secret of the first destination."""
     kind = os.environ.get("STORAGE", "") or "local"
     if kind not in storages.KINDS:
         raise ImproperlyConfigured(f"STORAGE should be one of {', '.join(storages.KINDS)}.")
+    options: dict[str, object]
     options = _s3_options() if kind == "s3" else {"folder": str(settings.BACKUP_DIR)}
     secret = _given("S3_SECRET_KEY") if kind == "s3" else ""
-    if kind == "local":
-        settings.BACKUP_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         storages.validated(kind, options, secret)
     except storages.OptionsError as error:
         told = [f"{VARIABLES.get(name, name)}: {why}" for name, why in error.fields.items()]
         raise ImproperlyConfigured(" ".join(told)) from None
-    return Destination.objects.create(
-        team=team, name=kind, kind=kind, options=options, secret=secret
-    )
+    return kind, options, secret
+
+
+def _address() -> Address | None:
+    url = _given("POSTGRES_URL")
+    return Address.parse(url) if url else None
+
+
+def _cron() -> str:
+    cron = os.environ.get("BACKUP_SCHEDULE", "").strip()
+    try:
+        if cron:
+            moments.Cron(cron)
+    except moments.TimingError as error:
+        raise ImproperlyConfigured(
+            f"BACKUP_SCHEDULE should be a cron expression. {error}"
+        ) from None
+    return cron
+
+
+def _channels() -> list[Channel]:
+    """Not yet saved; their addresses are secrets, so no mistake repeats one."""
+    slack = _given("SLACK_WEBHOOK_URL")
+    found = [_channel("SLACK_WEBHOOK_URL", "slack", Channel.Kind.SLACK, slack)] if slack else []
+    others = _given("NOTIFY_URLS").replace(",", " ").split()
+    return found + [
+        _channel("NOTIFY_URLS", f"notify-{number}", Channel.Kind.APPRISE, address)
+        for number, address in enumerate(others, 1)
+    ]
+
+
+def _channel(variable: str, name: str, kind: Channel.Kind, address: str) -> Channel:
+    channel = Channel(name=name, kind=kind, address=Secret(address))
+    try:
+        channel.clean()
+    except ValidationError as error:
+        raise ImproperlyConfigured(f"{variable}: {' '.join(error.messages)}") from None
+    return channel
 
 
 def _s3_options() -> dict[str, object]:
@@ -131,7 +194,7 @@ def _malformed() -> ImproperlyConfigured:
     )
 
 
-def _database(team: Team, destination: Destination, address: Address) -> None:
+def _database(team: Team, destination: Destination, address: Address) -> Plan:
     name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
     database = Database.objects.create(
         team=team,
@@ -144,7 +207,9 @@ def _database(team: Team, destination: Destination, address: Address) -> None:
         password=address.password,
         sslmode=address.sslmode,
     )
-    Plan.objects.create(team=team, name=database.name, database=database, destination=destination)
+    return Plan.objects.create(
+        team=team, name=database.name, database=database, destination=destination
+    )
 
 
 def _given(name: str) -> str:

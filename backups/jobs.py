@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backups import leftovers, recipes
 from backups.models import Backup, Database, Destination, Proof, Restore
+from backups.notifications import notices, sending
 from backups.pipeline import drill, flow, scratch
 from backups.pipeline.errors import PipelineError
 from backups.pipeline.manifest import Manifest
@@ -222,11 +223,31 @@ def end_drill(task: Task) -> None:
         reason=task.error or f"The drill was {task.get_status_display().lower()}.",
         completed_at=timezone.now(),
     )
+    notices.drill_ended(task)
 
 
-registry.register(Job(name="backup", run=run_backup, title="Backup", undo=undo_backup))
+registry.register(
+    Job(
+        name="backup",
+        run=run_backup,
+        title="Backup",
+        undo=undo_backup,
+        ended=notices.backup_ended,
+    )
+)
 registry.register(Job(name="restore", run=run_restore, title="Restore", undo=undo_restore))
 registry.register(Job(name="drill", run=run_drill, title="Drill", undo=undo_drill, ended=end_drill))
+registry.register(
+    Job(
+        name=notices.JOB,
+        run=sending.run,
+        title="Notification",
+        ended=sending.ended,
+        max_attempts=3,
+        backoff=(1.0, 2.0, 4.0),
+        deadline_seconds=60,
+    )
+)
 
 
 @periodic(every=3600)

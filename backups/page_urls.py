@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from backups.views import dashboard, databases, destinations, plans, receipts, tasks
+from backups.views import (
+    dashboard,
+    databases,
+    destinations,
+    plans,
+    receipts,
+    schedules,
+    tasks,
+)
 
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
@@ -23,6 +31,12 @@ urlpatterns = [
     path("plans/new", plans.edit, name="plan_new"),
     path("plans/<int:pk>/edit", plans.edit, name="plan_edit"),
     path("plans/<int:pk>/start", plans.start, name="plan_start"),
+    path("schedules/", schedules.index, name="schedules"),
+    path("schedules/new", schedules.edit, name="schedule_new"),
+    path("schedules/<int:pk>/edit", schedules.edit, name="schedule_edit"),
+    path("schedules/<int:pk>/pause", schedules.pause, name="schedule_pause"),
+    path("schedules/<int:pk>/resume", schedules.resume, name="schedule_resume"),
+    path("schedules/<int:pk>/remove", schedules.remove, name="schedule_remove"),
     path("backups/", receipts.index, name="backups"),
     path("backups/<uuid:pk>", receipts.show, name="backup"),
     path("backups/<uuid:pk>/restore", receipts.restore, name="backup_restore"),

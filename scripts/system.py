@@ -41,8 +41,11 @@ GROUPS = {
         Program("redis-server", "redis-server"),
         Program("chromium", "chromium"),
         Program("curl", "curl"),
+        Program("wget", "wget"),
         Program("zstd", "zstd"),
         Program("git", "git"),
+        Program("prometheus", "prometheus"),
+        Program("promtool", "prometheus"),
     ),
     "bench": (
         Program("postgres", "postgresql", POSTGRES_FOLDERS),

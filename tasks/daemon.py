@@ -1,7 +1,8 @@
 """The daemon: one event loop that keeps services going, housekeeping among them.
 
 A service is a coroutine function that takes the daemon and runs until `daemon.stopping` is set.
-`settings.DAEMON_SERVICES` names them; each is started again when it fails. Nothing here forks:
+`settings.DAEMON_SERVICES` names them; each is started again when it fails. One that raises
+ImproperlyConfigured ends the daemon: what a person set makes no sense. Nothing here forks:
 services may bring libraries that don't survive it.
 """
 
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from tasks import housekeeper, reaper, watcher
@@ -36,6 +38,7 @@ class Daemon:
     def __init__(self) -> None:
         self.name = watcher.own_name()
         self.stopping = asyncio.Event()
+        self.refusal = ""
 
     async def run(self) -> None:
         """Keep all services going until SIGTERM or SIGINT, then give them a while to end."""
@@ -54,6 +57,9 @@ class Daemon:
         while not self.stopping.is_set():
             try:
                 await service(self)
+            except ImproperlyConfigured as error:
+                self.refusal = str(error)
+                self.stopping.set()
             except Exception as error:
                 logger.error("%s failed with %s", service.__qualname__, type(error).__name__)
             await self.sleep(pause)
@@ -103,6 +109,9 @@ def _thread(name: str) -> ThreadPoolExecutor:
 
 def main() -> None:
     """Run a daemon; a thread that hangs doesn't keep it from ending."""
-    asyncio.run(Daemon().run())
+    daemon = Daemon()
+    asyncio.run(daemon.run())
+    if daemon.refusal:
+        logger.error("%s", daemon.refusal)
     logging.shutdown()
-    os._exit(0)
+    os._exit(1 if daemon.refusal else 0)

@@ -26,6 +26,7 @@ TESTS = (
     "backups/tests/test_manage_api.py",
     "backups/tests/test_show_pages.py",
     "backups/tests/test_start_api.py",
+    "backups/tests/test_tell_metrics.py",
 )
 
 

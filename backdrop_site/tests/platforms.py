@@ -30,6 +30,8 @@ class Platform:
         self.run = run
         self.folder = folder
         self.url = ""
+        self.grpc = ""
+        self.metrics = ""
 
     def wait_until_ready(self) -> None:
         def ready() -> dict[str, Any] | None:
@@ -38,7 +40,7 @@ class Platform:
 
         facts = wait_until(ready, f"up to be ready:\n{self.run.text()}", SECONDS)
         assert "url" in facts, self.run.text()
-        self.url = facts["url"]
+        self.url, self.grpc, self.metrics = facts["url"], facts["grpc"], facts["metrics"]
 
     @property
     def client(self) -> Client:
@@ -55,6 +57,8 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
     return {
         "VAR_DIR": str(folder),
         "PORT": "0",
+        "GRPC_PORT": "0",
+        "METRICS_PORT": "0",
         "ADMIN_PASSWORD": PASSWORD,
         "SHUTDOWN_GRACE_SECONDS": "5",
         "PYTHONWARNINGS": "ignore",

@@ -156,3 +156,38 @@ def test_each_secret_that_is_missing_or_short_is_refused_by_its_name(tmp_path, m
         environment.read_secret(name, folder=tmp_path, generate=False)
     assert "x" * 31 not in str(told.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_addresses_that_make_no_sense_are_told_without_their_passwords(tmp_path):
+    run = start(
+        tmp_path, REDIS_URL="http://:hunter2@h", HOST="http://h", SHUTDOWN_GRACE_SECONDS="-1"
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [
+        "Backdrop can't start:",
+        "HOST should be an address or a host name alone; it is 'http://h'.",
+        "REDIS_URL should be redis://host:6379/0.",
+        "SHUTDOWN_GRACE_SECONDS should be 0 or more; it is '-1'.",
+    ]
+
+
+def test_addresses_with_passwords_can_come_from_files(tmp_path):
+    (tmp_path / "redis").write_text("redis://:p@127.0.0.1:1/0\n")
+    (tmp_path / "db").write_text(f"sqlite:///{tmp_path}/other.sqlite3\n")
+    files = {"REDIS_URL_FILE": str(tmp_path / "redis"), "DB_URL_FILE": str(tmp_path / "db")}
+    run = start(tmp_path, **files)
+    assert run.returncode == 0, run.stderr
+    assert "REDIS_URL = 'redis://:p@127.0.0.1:1/0'" in run.stdout
+    assert "other.sqlite3" in run.stdout
+
+
+def test_check_tells_mistakes_in_what_only_the_first_start_reads(tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "check"],
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), "BACKUP_SCHEDULE": "at night"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 1
+    assert "BACKUP_SCHEDULE should be a cron expression." in run.stderr

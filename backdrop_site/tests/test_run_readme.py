@@ -25,6 +25,7 @@ def blocks(text: str, language: str) -> list[str]:
 def test_it_works(tmp_path, postgres15):
     """Every `sh` block, in order, in one shell that stops at the first failure."""
     script = "\n".join(["set -euo pipefail", *blocks(README, "sh")])
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     with servers.new_database(postgres15, DATA) as dbname, platform(tmp_path / "var") as up:
         place = postgres15.server(dbname)
         run = subprocess.run(
@@ -32,7 +33,10 @@ def test_it_works(tmp_path, postgres15):
             cwd=tmp_path,
             env={
                 "PATH": f"{postgres15.installation.folder}:/usr/local/bin:/usr/bin:/bin",
+                "HOME": str(tmp_path),
                 "BACKDROP": up.url,
+                "BACKDROP_ADDRESS": up.grpc,
+                "METRICS": up.metrics,
                 "ADMIN_PASSWORD": PASSWORD,
                 "BACKUP_DIR": str(tmp_path / "var" / "backups"),
                 "PGHOST": place.host,
@@ -48,6 +52,9 @@ def test_it_works(tmp_path, postgres15):
         try:
             assert run.returncode == 0, f"{run.stdout}\n{run.stderr}\n{up.run.text()}"
             assert "\nproven\n" in run.stdout
+            assert "\nDaemon Response: backup completed\n" in run.stdout
+            assert "At 02:00" in run.stdout
+            assert 'backup_success_total{database="mine"} 2.0' in run.stdout
             assert "OK\n" in run.stdout
             for copy in ("mine_restored", "mine_by_hand"):
                 with postgres15.connect(copy) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -54,6 +55,8 @@ def test_it_works(tmp_path):
         text = up.run.text()
         assert f"Backdrop is up: {up.url}" in text
         assert all(f"{name} is ready." in text for name in ("web", "worker", "daemon"))
+        assert "gRPC: 127.0.0.1:" in text
+        assert get(re.search(r"Metrics: (http://\S+/metrics)", text)[1]) == 200
         assert get(f"{up.url}/healthz") == 200
         assert up.client.get("/auth/me")["username"] == "admin"
         assert up.stop(signal.SIGTERM) == 0
@@ -90,14 +93,16 @@ def test_a_second_one_on_the_same_folder_is_refused_with_the_address_of_the_firs
     assert get(f"{shared.url}/healthz") == 200
 
 
-def test_a_taken_port_that_was_asked_for_is_told(tmp_path):
+@pytest.mark.parametrize("name", ["PORT", "METRICS_PORT"])
+def test_a_taken_port_that_was_asked_for_is_told(tmp_path, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with marked(
-            [*MANAGE, "up"], tmp_path / "log", env=variables(tmp_path, PORT=str(port))
+            [*MANAGE, "up"], tmp_path / "log", env=variables(tmp_path, **{name: str(port)})
         ) as run:
             assert run.process.wait(SECONDS) == 1
             assert f"Port {port} on 127.0.0.1 is taken." in run.text()
+            assert f"set another {name}." in run.text()
             assert run.pids() == []
 
 

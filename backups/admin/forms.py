@@ -18,7 +18,7 @@ from accounts.fields import Secret
 from accounts.models import Teamwork
 from backups import storages
 from backups.addresses import TYPE_AGAIN, moves_database, moves_destination
-from backups.models import Backup, Database, Destination, Plan
+from backups.models import Backup, Channel, Database, Destination, Plan, Schedule, Topic
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Any]
@@ -116,6 +116,28 @@ class PlanForm(OwnedForm):
     class Meta:
         model = Plan
         fields = "__all__"
+
+
+class ScheduleForm(OwnedForm):
+    class Meta:
+        model = Schedule
+        fields = "__all__"
+
+
+class ChannelForm(OwnedForm):
+    address = SecretField()
+    events = forms.MultipleChoiceField(
+        choices=Topic.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = Channel
+        fields = "__all__"
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        self.keep("address", moved=False)
+        return cleaned
 
 
 class RestoreForm(forms.Form):

@@ -118,8 +118,12 @@ class Backup(Teamwork):
                 task=task,
             )
 
-    def prove(self, *, by: User | None) -> Proof:
-        """Ask for a drill: restore into a scratch server, compare, date the verdict."""
+    def prove(self, *, by: User | None, idempotency_key: str | None = None) -> Proof:
+        """Ask for a drill: restore into a scratch server, compare, date the verdict.
+
+        The same key by the same person answers the proof it asked for before; another request
+        under that key raises queue.IdempotencyConflictError.
+        """
         self._must_be_complete("proven")
         with transaction.atomic():
             task = queue.push(
@@ -129,8 +133,12 @@ class Backup(Teamwork):
                 title=f"Prove {self.database.name}",
                 args={"backup": str(self.pk)},
                 queue=self.database.queue,
+                idempotency_key=idempotency_key,
             )
-            return Proof.objects.create(team=self.team, backup=self, task=task)
+            proof, _ = Proof.objects.get_or_create(
+                task=task, defaults={"team": self.team, "backup": self}
+            )
+        return proof
 
     def _must_be_complete(self, verb: str) -> None:
         if not self.complete:

@@ -90,6 +90,7 @@ class Plan(Teamwork):
                 team=self.team,
                 owner=by,
                 title=f"Back up {self.database.name}",
+                subject=str(self.database.pk),
                 args={"plan": self.pk},
                 queue=self.database.queue,
                 max_attempts=self.max_attempts,

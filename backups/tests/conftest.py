@@ -5,12 +5,22 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from backups.models import Backup, Database, Destination, Plan, Proof, Restore
+from backups.models import (
+    Backup,
+    Channel,
+    Database,
+    Destination,
+    Plan,
+    Proof,
+    Restore,
+    Schedule,
+)
 from tasks.models import Task
 from tasks.states import Status
 
 PASSWORD = "s3cret pass/word@%"
 SECRET = "top-secret-key-of-the-bucket"
+WEBHOOK = "https://hooks.slack.com/services/T000/B000/top-secret-part-of-the-webhook"
 
 
 @pytest.fixture
@@ -55,6 +65,19 @@ def plan(team, database, destination) -> Plan:
     return Plan.objects.create(
         team=team, name="nightly", database=database, destination=destination
     )
+
+
+@pytest.fixture
+def schedule(team, plan) -> Schedule:
+    return Schedule.objects.create(
+        team=team, name="each-night", plan=plan, cron="0 2 * * *", time_zone="Europe/Berlin"
+    )
+
+
+@pytest.fixture
+def channel(team) -> Channel:
+    """Never written to: no test has workers beside it."""
+    return Channel.objects.create(team=team, name="ops", address=WEBHOOK)
 
 
 def ended(team, job: str, status: Status = Status.SUCCEEDED) -> Task:

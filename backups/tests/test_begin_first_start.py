@@ -6,8 +6,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from backups.first_start import Address, begin
-from backups.models import Database, Destination, Plan
+from backups.first_start import Address, begin, check_environment
+from backups.models import Channel, Database, Destination, Plan, Schedule
 
 pytestmark = pytest.mark.django_db
 
@@ -20,6 +20,9 @@ NAMES = (
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
     "POSTGRES_URL",
+    "BACKUP_SCHEDULE",
+    "SLACK_WEBHOOK_URL",
+    "NOTIFY_URLS",
 )
 S3 = {
     "STORAGE": "s3",
@@ -174,3 +177,52 @@ def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, 
 
 def test_an_address_shows_no_password():
     assert "hidden" not in repr(Address.parse("postgres://u:hidden@h/d"))
+
+
+SERVER = "postgres://u:p@db.example.org/shop"
+
+
+def test_a_schedule_and_whom_to_tell_are_made_too(team, environment, tmp_path):
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T0/B0/secret\n")
+    environment(
+        POSTGRES_URL=SERVER,
+        BACKUP_SCHEDULE="0 2 * * *",
+        SLACK_WEBHOOK_URL_FILE=str(tmp_path / "hook"),
+        NOTIFY_URLS="ntfy://topic, json://example.org/told",
+    )
+    begin(team, first=True)
+    schedule = Schedule.objects.get()
+    assert (schedule.plan, schedule.cron, schedule.time_zone) == (
+        Plan.objects.get(),
+        "0 2 * * *",
+        "UTC",
+    )
+    told = {(it.name, it.kind, it.address.reveal()) for it in Channel.objects.filter(team=team)}
+    assert told == {
+        ("slack", "slack", "https://hooks.slack.com/services/T0/B0/secret"),
+        ("notify-1", "apprise", "ntfy://topic"),
+        ("notify-2", "apprise", "json://example.org/told"),
+    }
+
+
+def test_check_names_every_mistake_and_repeats_no_secret(environment):
+    environment(
+        STORAGE="tape",
+        POSTGRES_URL="postgres://u:hunter2@h:port/x",
+        BACKUP_SCHEDULE="at night",
+        SLACK_WEBHOOK_URL="not-a-hook-hunter2",
+        NOTIFY_URLS="nobody-knows-hunter2://x",
+    )
+    told = [message.msg for message in check_environment()]
+    named = [sentence.split()[0].strip(":") for sentence in told]
+    assert named == ["STORAGE", "POSTGRES_URL", "BACKUP_SCHEDULE", "SLACK_WEBHOOK_URL"]
+    assert "hunter2" not in " ".join(told)
+    environment(SLACK_WEBHOOK_URL="")
+    assert "NOTIFY_URLS" in check_environment()[-1].msg
+    assert "hunter2" not in check_environment()[-1].msg
+
+
+def test_check_says_nothing_where_nothing_is_wrong(environment):
+    assert check_environment() == []
+    environment(**S3, POSTGRES_URL=SERVER, BACKUP_SCHEDULE="@daily")
+    assert check_environment() == []

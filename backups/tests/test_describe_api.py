@@ -23,7 +23,8 @@ def document() -> dict:
 
 
 def operation(document, method, path) -> dict:
-    for name in ("database", "destination", "plan", "backup", "restore", "proof"):
+    nouns = ("database", "destination", "plan", "schedule", "channel")
+    for name in (*nouns, "backup", "restore", "proof"):
         path = path.replace(f"{{{name}}}", "{id}")
     return document["paths"][f"/api/{path}"][method]
 
@@ -45,7 +46,8 @@ def test_every_route_and_its_answers_are_in_it(document, method, path, body, ans
 
 
 def test_secrets_are_written_and_not_read(document):
-    for noun, field in (("Database", "password"), ("Destination", "secret")):
+    secrets = {"Database": "password", "Destination": "secret", "Channel": "address"}
+    for noun, field in secrets.items():
         told = document["components"]["schemas"][noun]["properties"][field]
         assert told["writeOnly"] is True
 

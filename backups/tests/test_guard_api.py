@@ -15,6 +15,8 @@ pytestmark = pytest.mark.django_db
 DATABASE = {"name": "more", "host": "db", "dbname": "more", "username": "keeper"}
 DESTINATION = {"name": "more", "options": {"folder": "/var/backups/more"}}
 PLAN = {"name": "more", "database": "{database}", "destination": "{destination}"}
+SCHEDULE = {"name": "more", "plan": "{plan}", "cron": "@daily"}
+CHANNEL = {"name": "more", "address": "https://hooks.slack.com/services/more"}
 PLACES = ("{database}", "{destination}", "{plan}", "{backup}")
 INTO = {"target": "{database}", "dbname": "copy"}
 
@@ -42,6 +44,23 @@ ROUTES = [
     ("patch", "plans/{plan}/", {"enabled": False}, 200, 403, 403),
     ("delete", "plans/{plan}/", None, 204, 403, 403),
     ("post", "plans/{plan}/run/", None, 202, 202, 403),
+    ("get", "schedules/", None, 200, 200, 200),
+    ("post", "schedules/", SCHEDULE, 201, 403, 403),
+    ("get", "schedules/{schedule}/", None, 200, 200, 200),
+    ("put", "schedules/{schedule}/", SCHEDULE, 200, 403, 403),
+    ("patch", "schedules/{schedule}/", {"cron": "@hourly"}, 200, 403, 403),
+    ("delete", "schedules/{schedule}/", None, 204, 403, 403),
+    ("post", "schedules/{schedule}/pause/", None, 200, 200, 403),
+    ("post", "schedules/{schedule}/resume/", None, 200, 200, 403),
+    ("get", "schedules/{schedule}/firings/", None, 200, 200, 200),
+    ("get", "notifications/", None, 200, 200, 200),
+    ("post", "notifications/", CHANNEL, 201, 403, 403),
+    ("get", "notifications/{channel}/", None, 200, 200, 200),
+    ("put", "notifications/{channel}/", CHANNEL, 200, 403, 403),
+    ("patch", "notifications/{channel}/", {"enabled": False}, 200, 403, 403),
+    ("delete", "notifications/{channel}/", None, 204, 403, 403),
+    ("post", "notifications/{channel}/test/", None, 202, 202, 403),
+    ("get", "notifications/{channel}/deliveries/", None, 200, 200, 200),
     ("get", "backups/", None, 200, 200, 200),
     ("post", "backups/", {"plan": "{plan}"}, 202, 202, 403),
     ("get", "backups/{backup}/", None, 200, 200, 200),
@@ -65,11 +84,13 @@ each_route = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def ids(database, destination, plan, backup, restore, proof) -> dict[str, str]:
+def ids(database, destination, plan, schedule, channel, backup, restore, proof) -> dict[str, str]:
     rows = {
         "database": database,
         "destination": destination,
         "plan": plan,
+        "schedule": schedule,
+        "channel": channel,
         "backup": backup,
         "restore": restore,
         "proof": proof,
@@ -99,7 +120,7 @@ def test_every_route_is_in_the_table():
         for method, action in url.callback.actions.items()
         if method != "head"
     }
-    row = {"database": 1, "destination": 1, "plan": 1}
+    row = {"database": 1, "destination": 1, "plan": 1, "schedule": 1, "channel": 1}
     row |= dict.fromkeys(("backup", "restore", "proof"), uuid4())
     listed = set()
     for method, path, *_ in ROUTES:

@@ -9,18 +9,19 @@ from django.urls import reverse
 
 from accounts.models import Membership, Role, Team
 from backups.models import Database, Destination
-from backups.tests.conftest import PASSWORD, SECRET
+from backups.tests.conftest import PASSWORD, SECRET, WEBHOOK
 from tasks.models import Task
 from tasks.states import Status
 
 pytestmark = pytest.mark.django_db
 
-NOUNS = ["database", "destination", "plan", "backup", "restore", "proof"]
+OWN = ["database", "destination", "plan", "schedule", "channel"]
+NOUNS = [*OWN, "backup", "restore", "proof"]
 RECEIPTS = ["backup", "restore", "proof"]
 
 
 @pytest.fixture
-def rows(database, destination, plan, backup, restore, proof) -> dict:
+def rows(database, destination, plan, schedule, channel, backup, restore, proof) -> dict:
     known = locals()
     return {noun: known[noun] for noun in NOUNS}
 
@@ -59,6 +60,7 @@ def test_lists_and_pages_render_for_the_team(request, page, rows, noun, who):
         shown = answer.content.decode()
         assert PASSWORD not in shown
         assert SECRET not in shown
+        assert WEBHOOK[-20:] not in shown
     assert page(user, f"{noun}_history", rows[noun].pk).status_code == 200
 
 

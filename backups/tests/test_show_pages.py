@@ -20,11 +20,19 @@ BUTTONS = {  # answer to POST only
     "database_check": "database",
     "destination_check": "destination",
     "plan_start": "plan",
+    "schedule_pause": "schedule",
+    "schedule_resume": "schedule",
+    "schedule_remove": "schedule",
     "backup_prove": "backup",
     "task_cancel": "task",
     "task_retry": "task",
 }
-CHANGES = {"database_edit": "database", "destination_edit": "destination", "plan_edit": "plan"}
+CHANGES = {
+    "database_edit": "database",
+    "destination_edit": "destination",
+    "plan_edit": "plan",
+    "schedule_edit": "schedule",
+}
 RUNS = {"backup_restore": "backup"}
 SHOWS = {
     "database": "database",
@@ -34,17 +42,27 @@ SHOWS = {
     "task_card": "task",
     "task_progress": "task",
 }
-LISTS = ("dashboard", "overview", "databases", "destinations", "plans", "backups", "tasks")
+LISTS = (
+    "dashboard",
+    "overview",
+    "databases",
+    "destinations",
+    "plans",
+    "schedules",
+    "backups",
+    "tasks",
+)
 FRAGMENTS = ("overview", "tasks_rows", "task_progress")
-NEW = ("database_new", "destination_new", "plan_new")
+NEW = ("database_new", "destination_new", "plan_new", "schedule_new")
 
 
 @pytest.fixture
-def rows(database, destination, plan, backup, proof) -> dict[str, object]:
+def rows(database, destination, plan, schedule, backup, proof) -> dict[str, object]:
     return {
         "database": database,
         "destination": destination,
         "plan": plan,
+        "schedule": schedule,
         "backup": backup,
         "task": backup.task,
     }
@@ -161,7 +179,7 @@ def test_the_newcomer_is_taught_what_to_do(client, owner):
     client.force_login(owner)
     page = body(client.get("/"))
     assert "No database is backed up yet." in page
-    for name in NEW:
+    for name in ("database_new", "destination_new", "plan_new"):
         assert f'href="{reverse(name)}"' in page
 
 

@@ -10,7 +10,7 @@ from accounts import policy
 from accounts.models import Team, User
 from accounts.policy import Verb
 from backups import addresses
-from backups.models import Database, Destination, Plan
+from backups.models import Database, Destination, Plan, Schedule
 
 
 class TeamForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -166,6 +166,51 @@ class PlanForm(TeamForm):
             if chosen and team and chosen.team_id != team.pk:
                 self.add_error(name, f"It belongs to another team than {team}.")
         return cleaned
+
+
+class ScheduleForm(TeamForm):
+    """When a plan runs by itself."""
+
+    class Meta:
+        model = Schedule
+        fields = (
+            "name",
+            "plan",
+            "action",
+            "cron",
+            "every_seconds",
+            "time_zone",
+            "missed",
+            "overlap",
+        )
+        labels: ClassVar = {
+            "action": "What",
+            "cron": "Cron expression",
+            "every_seconds": "Or every so many seconds",
+            "missed": "Missed runs",
+            "overlap": "While the run before goes on",
+        }
+        help_texts: ClassVar = {
+            "cron": "“0 2 * * *” is each day at 02:00; six fields begin with the seconds",
+            "every_seconds": "10 or more",
+            "time_zone": "Such as UTC or Europe/Berlin",
+        }
+
+    def __init__(self, *args: Any, asker: User, **kwargs: Any) -> None:
+        super().__init__(*args, asker=asker, **kwargs)
+        rows = policy.visible(asker, Plan.objects.all(), Verb.CHANGE)
+        if self.instance.team_id:
+            rows = rows.filter(team=self.instance.team_id)
+        first = rows[:2]
+        only = first[0] if len(first) == 1 else None
+        self.fields["plan"] = forms.ModelChoiceField(rows, initial=only)
+        for name in ("cron", "time_zone"):
+            self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+
+    def save(self, commit: bool = True) -> Any:
+        if self.changed_data:
+            self.instance.look_anew()
+        return super().save(commit)
 
 
 class ServerField(forms.ModelChoiceField):  # type: ignore[type-arg]

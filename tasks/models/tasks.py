@@ -22,6 +22,9 @@ class Task(Teamwork):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.CharField(max_length=100, help_text="Name in the job registry")
     title = models.CharField(max_length=200, blank=True, help_text="What a person reads in a list")
+    subject = models.CharField(
+        max_length=100, blank=True, help_text="What it is about: an id to count ended tasks by"
+    )
     args = models.JSONField(default=dict, blank=True, help_text="Ids and options; never a secret")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from prometheus_client import start_http_server
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -26,5 +30,18 @@ class Command(BaseCommand):
             log_config=None,  # settings.LOGGING says it all
             timeout_graceful_shutdown=5,
         )
+        self._serve_metrics()
         sockets = None if fd is None else [socket.socket(fileno=fd)]
         uvicorn.Server(config).run(sockets=sockets)
+
+    def _serve_metrics(self) -> None:
+        """This process's own, on a port apart: what PORT serves may be public."""
+        port = settings.WEB_METRICS_PORT
+        if port is None:
+            return
+        try:
+            server, _ = start_http_server(port, addr=settings.HOST)
+        except OSError as error:
+            logger.warning("WEB_METRICS_PORT %s can't be listened on: %s", port, error.strerror)
+            return
+        logger.info("This process's metrics on port %s", server.server_port)

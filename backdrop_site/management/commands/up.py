@@ -32,10 +32,11 @@ class Command(BaseCommand):
         try:
             claim = launch.Claim(settings.VAR_DIR)
             listener = launch.listen(settings.HOST, settings.PORT, fixed="PORT" in os.environ)
+            grpc, metrics = launch.grpc_port(), launch.metrics_port()
         except launch.LaunchError as error:
             raise CommandError(str(error)) from None
         self._prepare()
-        self._run(claim, listener)
+        self._run(claim, listener, grpc, metrics)
 
     def _prepare(self) -> None:
         """Bring the tables up to date and make what a first start makes."""
@@ -50,19 +51,29 @@ class Command(BaseCommand):
         if self._login:
             self.stdout.write(self._login)  # now: it is told once, and a start may yet fail
 
-    def _run(self, claim: launch.Claim, listener: socket.socket) -> None:
+    def _run(self, claim: launch.Claim, listener: socket.socket, grpc: int, metrics: int) -> None:
         url = launch.address(listener)
-        claim.note({"url": url})
+        figures = f"http://{launch.reach(metrics)}/metrics"
+        facts = {"url": url, "grpc": launch.reach(grpc), "metrics": figures}
+        claim.note(facts)
         port = listener.getsockname()[1]
         if port != settings.PORT:
             self.stdout.write(f"Port {settings.PORT} is taken; using {port}.")
+        if grpc != settings.GRPC_PORT:
+            self.stdout.write(f"Port {settings.GRPC_PORT} is taken; gRPC uses {grpc}.")
+        if metrics != settings.METRICS_PORT:
+            self.stdout.write(f"Port {settings.METRICS_PORT} is taken; metrics use {metrics}.")
 
         def welcome() -> None:
-            claim.note({"url": url, "ready": True})
+            claim.note({**facts, "ready": True})
             supervisor.say(f"Backdrop is up: {url}   (Ctrl-C stops it)")
+            supervisor.say(f"gRPC: {facts['grpc']}   (scripts/backdrop --address {facts['grpc']})")
+            supervisor.say(f"Metrics: {figures}")
             for line in self._login.splitlines():
                 supervisor.say(line)
 
-        supervisor = Supervisor(launch.programs(listener), on_ready=welcome)
+        supervisor = Supervisor(
+            launch.programs(listener, grpc=grpc, metrics=metrics), on_ready=welcome
+        )
         supervisor.run()
         claim.release()

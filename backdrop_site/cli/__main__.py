@@ -1,0 +1,4 @@
+from backdrop_site.cli import main
+
+if __name__ == "__main__":
+    main()

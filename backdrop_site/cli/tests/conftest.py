@@ -1,0 +1,3 @@
+"""A daemon, workers and a PostgreSQL to talk to."""
+
+from backups.rpc.tests.conftest import *  # noqa: F403

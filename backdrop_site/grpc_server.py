@@ -1,0 +1,149 @@
+"""The gRPC server of the daemon: BackupService, health, reflection, TLS, and who may call what.
+
+Imported by the daemon alone: it is the one process that never forks, and gRPC survives no fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from django.conf import settings
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from accounts import tokens
+from backdrop_site import grpc_address
+from backdrop_site import status as status_parts
+from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
+from backups.rpc.database import ask
+from backups.rpc.refusals import Code, StatusError, status_of
+from backups.rpc.servicer import Servicer
+
+if TYPE_CHECKING:
+    from tasks.daemon import Daemon
+
+logger = logging.getLogger(__name__)
+
+SERVICE = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+GRACE_SECONDS = 2.0
+
+OPEN = {f"/{SERVICE}/{name}" for name in ("Login", "Refresh", "Logout")}
+"""Beside health: they need no token."""
+ORIGINAL = {f"/{SERVICE}/{name}" for name in ("RunBackup", "StreamProgress")}
+"""What clients that send no token may call where GRPC_REQUIRE_AUTH is false."""
+
+PARTS = (status_parts,)
+"""Imported for what it registers: more parts for GetStatus to tell."""
+
+OPTIONS = (
+    ("grpc.so_reuseport", 0),  # two daemons on one port would share its calls by chance
+    ("grpc.keepalive_time_ms", 30_000),  # callers whose machine has gone are noticed
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+class PortTakenError(Exception):
+    """Another program listens there."""
+
+
+async def serve(daemon: Daemon) -> None:
+    """A service of the daemon; raises ImproperlyConfigured where the settings make no sense."""
+    address = grpc_address.read()
+    server, servicer, pulse = _server()
+    await pulse.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    port = _listen(server, address)
+    # For calls from inside this process, whatever the outside needs: no network, no TLS.
+    inside = f"unix-abstract:backdrop-grpc-{os.getpid()}-{os.urandom(8).hex()}"
+    server.add_insecure_port(inside)
+    await server.start()
+    place.note(inside)
+    secured = "TLS" if settings.GRPC_TLS_CERT else "no TLS"
+    auth = "" if settings.GRPC_REQUIRE_AUTH else ", no token needed to run a backup"
+    logger.info("gRPC on %s (%s%s)", grpc_address.of(settings.HOST, port), secured, auth)
+    try:
+        await daemon.stopping.wait()
+    finally:
+        place.note("")
+        await pulse.enter_graceful_shutdown()
+        servicer.stopping.set()
+        await server.stop(GRACE_SECONDS)
+
+
+def _server() -> tuple[Any, Servicer, Any]:
+    server = grpc.aio.server(interceptors=[Doorkeeper()], options=OPTIONS)
+    servicer = Servicer(settings.VERSION)
+    backup_pb2_grpc.add_BackupServiceServicer_to_server(servicer, server)
+    pulse = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(pulse, server)
+    reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
+    return server, servicer, pulse
+
+
+def _listen(server: Any, address: str) -> int:
+    """Bind; the port, which is a free one where GRPC_PORT is 0."""
+    try:
+        if settings.GRPC_TLS_CERT:
+            pair = (_bytes(settings.GRPC_TLS_KEY), _bytes(settings.GRPC_TLS_CERT))
+            return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+        return int(server.add_insecure_port(address))
+    except RuntimeError:
+        logger.warning("gRPC can't listen on %s: is it taken? GRPC_PORT sets another.", address)
+        raise PortTakenError(address) from None
+
+
+def _bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+class Doorkeeper(grpc.aio.ServerInterceptor):
+    """Says who calls, from `authorization: Bearer …` metadata, before anything is done."""
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: Any
+    ) -> Any:
+        handler = await continuation(details)
+        if handler is None or details.method in OPEN or details.method.startswith(f"/{HEALTH}/"):
+            return handler
+        try:
+            callers.enter(await _caller(details.method, details.invocation_metadata))
+        except Exception as error:  # of whatever kind: nobody passes by a mistake of ours
+            return _refusing(handler, status_of(error))
+        return handler
+
+
+async def _caller(method: str, metadata: Any) -> callers.Caller:
+    said = [value for name, value in metadata or () if name == "authorization"]
+    if not said:
+        if method in ORIGINAL and not settings.GRPC_REQUIRE_AUTH:
+            return callers.Caller(user=None)
+        raise StatusError(
+            Code.UNAUTHENTICATED, "Log in first: send `authorization: Bearer <token>` metadata."
+        )
+    kind, _, token = str(said[-1]).partition(" ")
+    if kind.lower() != "bearer":
+        raise StatusError(Code.UNAUTHENTICATED, "`authorization` is `Bearer <token>`.")
+    return callers.Caller(user=await ask(tokens.user_of, token.strip()))
+
+
+def _refusing(handler: Any, error: StatusError) -> Any:
+    """In place of `handler`: tells why not."""
+
+    async def refuse(request: Any, context: Any) -> None:
+        await context.abort(error.code, error.sentence)
+
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    make = kinds[handler.request_streaming, handler.response_streaming]
+    return make(refuse, handler.request_deserializer, handler.response_serializer)

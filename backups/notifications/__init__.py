@@ -1,0 +1,1 @@
+"""Telling people what came of backups: what is said, to whom, and how it gets there."""

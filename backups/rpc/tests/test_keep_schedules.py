@@ -1,0 +1,64 @@
+"""Schedules over gRPC: made, listed, paused, resumed, removed; changes take an admin."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from backups.models import Schedule
+from backups.rpc.tests.calls import refused
+
+Code = grpc.StatusCode
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_it_works(rpc, plan, owner):
+    with rpc.calls(owner) as calls:
+        made = calls.CreateSchedule(plan="nightly", cron="0 2 * * *", time_zone="Europe/Berlin")
+        assert (made.plan, made.database, made.action) == ("nightly", "shop", "backup")
+        assert len(made.next) == 5
+        assert calls.ListSchedules().schedules[0].description == made.description
+        assert calls.PauseSchedule(id=made.id).paused
+        assert not calls.ResumeSchedule(id=made.id).paused
+        calls.DeleteSchedule(id=made.id)
+        assert not Schedule.objects.exists()
+
+
+def test_a_database_s_name_means_its_only_plan(rpc, plan, owner):
+    with rpc.calls(owner) as calls:
+        made = calls.CreateSchedule(plan="shop", every_seconds=3600, action="drill")
+    assert (made.plan, made.every_seconds, made.action) == ("nightly", 3600, "drill")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cron": "61 * * * *"},
+        {"every_seconds": 1},
+        {},
+        {"cron": "@daily", "time_zone": "Mars/Base"},
+        {"cron": "@daily", "action": "dance"},
+        {"cron": "@daily", "missed": "twice"},
+    ],
+)
+def test_what_makes_no_sense_is_refused(rpc, plan, owner, wrong):
+    with rpc.calls(owner) as calls, refused(Code.INVALID_ARGUMENT):
+        calls.CreateSchedule(plan="nightly", **wrong)
+    assert not Schedule.objects.exists()
+
+
+def test_changes_take_an_admin_of_the_team(rpc, plan, team, mate, stranger):
+    schedule = Schedule.objects.create(team=team, plan=plan, cron="@daily")
+    with rpc.calls(mate) as calls:
+        assert len(calls.ListSchedules().schedules) == 1
+        with refused(Code.PERMISSION_DENIED, "admin"):
+            calls.CreateSchedule(plan="nightly", cron="@daily")
+        for method in (calls.PauseSchedule, calls.ResumeSchedule, calls.DeleteSchedule):
+            with refused(Code.PERMISSION_DENIED, "admin"):
+                method(id=schedule.pk)
+    with rpc.calls(stranger) as calls:
+        assert not calls.ListSchedules().schedules
+        with refused(Code.NOT_FOUND):
+            calls.DeleteSchedule(id=schedule.pk)
+        with refused(Code.NOT_FOUND):
+            calls.CreateSchedule(plan="nightly", cron="@daily")

@@ -1,0 +1,158 @@
+"""What Prometheus is told, read from the database and so right whatever process did the work.
+
+Apps add their figures from a module `metrics.py`:
+
+    @metrics.source
+    def backups() -> Iterator[Metric]:
+        yield gauge("backup_size_bytes", "…", ["database"], {("shop",): 12_000.0})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Count, Min, Q
+from django.utils.module_loading import autodiscover_modules
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from tasks import clock, registry, tallies
+from tasks.models import Tally, Task, Worker
+from tasks.states import ENDED, Status
+from tasks.tallies import Durations
+
+Source = Callable[[], Iterable[Metric]]
+Labels = tuple[str, ...]
+
+_sources: dict[str, Source] = {}
+
+
+def source(told: Source) -> Source:
+    """Have the function called at every scrape. A few queries at most, however much there is."""
+    _sources[f"{told.__module__}.{told.__qualname__}"] = told
+    return told
+
+
+class Sources(Collector):
+    """All sources, as one collector: each is asked at every scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        for told in _sources.values():
+            yield from told()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # instead of a first scrape on registering
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry of the figures of all apps, and of nothing that one process knows alone."""
+    autodiscover_modules("metrics")
+    made = CollectorRegistry()
+    made.register(Sources())
+    return made
+
+
+# What sources yield ------------------------------------------------------------------------------
+
+
+def counter(
+    name: str, text: str, labels: Sequence[str], values: Mapping[Labels, float]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key in sorted(values):
+        family.add_metric(key, values[key])
+    return family
+
+
+def gauge(
+    name: str, text: str, labels: Sequence[str], values: Mapping[Labels, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key in sorted(values):
+        family.add_metric(key, values[key])
+    return family
+
+
+def histogram(
+    name: str, text: str, labels: Sequence[str], values: Mapping[Labels, Durations]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for key in sorted(values):
+        buckets = [(_bound(bound), n) for bound, n in values[key].cumulated()]
+        family.add_metric(key, buckets=buckets, sum_value=values[key].seconds)
+    return family
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == tallies.INFINITE else str(seconds)
+
+
+# Of tasks and workers ----------------------------------------------------------------------------
+
+
+@source
+def ended_tasks() -> Iterator[Metric]:
+    known = list(Tally.objects.all())
+    # Zeros too: a counter that begins at 1 has not risen, as far as Prometheus knows.
+    total: dict[Labels, float] = {
+        (job, str(status)): 0.0 for job in registry.names() for status in ENDED
+    }
+    total |= tallies.totals(known)
+    yield counter("task_total", "Tasks that ended, by how.", ["job", "status"], total)
+    spans: dict[Labels, Durations] = {(job,): Durations() for job in registry.names()}
+    spans |= {(job,): span for job, span in tallies.durations_by_job(known).items()}
+    yield histogram(
+        "task_duration_seconds",
+        "From the start of a task's last attempt to its end.",
+        ["job"],
+        spans,
+    )
+
+
+@source
+def waiting_tasks() -> Iterator[Metric]:
+    now = clock.read()
+    queued = Task.objects.filter(status=Status.QUEUED).order_by().values_list("queue")
+    found = queued.annotate(n=Count("pk"), since=Min("run_at", filter=Q(run_at__lte=now)))
+    depth: dict[Labels, float] = {(settings.QUEUE,): 0.0}
+    oldest: dict[Labels, float] = {(settings.QUEUE,): 0.0}
+    for queue, number, since in found:
+        depth[(queue,)] = number
+        oldest[(queue,)] = _seconds(since, now) if since else 0.0
+    yield gauge("task_queue_depth", "Tasks that wait, retries included.", ["queue"], depth)
+    yield gauge(
+        "task_oldest_queued_seconds",
+        "How long the oldest of those that could start now has waited.",
+        ["queue"],
+        oldest,
+    )
+
+
+@source
+def workers() -> Iterator[Metric]:
+    """By host and queue, not by process: a restart changes no series."""
+    now = clock.read()
+    ages: dict[Labels, float] = {}
+    for row in Worker.objects.all():
+        age = _seconds(row.heartbeat_at, now)
+        for queue in row.queues or [""]:
+            key = (row.kind, row.host, queue)
+            ages[key] = min(age, ages.get(key, age))
+    labels = ["kind", "host", "queue"]
+    up = {key: float(age <= settings.LEASE_SECONDS) for key, age in ages.items()}
+    yield gauge("worker_up", "1 while a worker or daemon on that host beats.", labels, up)
+    yield gauge(
+        "worker_heartbeat_age_seconds", "Since the newest heartbeat from there.", labels, ages
+    )
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())
