@@ -33,6 +33,9 @@ VARIABLES = {
 }
 """Which variable an option of a destination comes from."""
 
+# An address may hold commas itself (mailto://…?to=a,b), so only one before a scheme separates.
+_BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")
+
 SAID = {"true": True, "yes": True, "on": True, "1": True}
 SAID |= {"false": False, "no": False, "off": False, "0": False}
 
@@ -111,7 +114,7 @@ def _channels() -> list[Channel]:
     """Not yet saved; their addresses are secrets, so no mistake repeats one."""
     slack = _given("SLACK_WEBHOOK_URL")
     found = [_channel("SLACK_WEBHOOK_URL", "slack", Channel.Kind.SLACK, slack)] if slack else []
-    others = _given("NOTIFY_URLS").replace(",", " ").split()
+    others = [each for each in _BETWEEN.split(_given("NOTIFY_URLS").strip(", ")) if each]
     return found + [
         _channel("NOTIFY_URLS", f"notify-{number}", Channel.Kind.APPRISE, address)
         for number, address in enumerate(others, 1)

@@ -24,6 +24,7 @@ TESTS = (
     "backups/tests/test_begin_first_start.py",
     "backups/tests/test_judge_health.py",
     "backups/tests/test_manage_api.py",
+    "backups/tests/test_run_scheduler.py",
     "backups/tests/test_show_pages.py",
     "backups/tests/test_start_api.py",
     "backups/tests/test_tell_metrics.py",

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backups.models import Backup, Proof
+from backups.models import Backup, Proof, Schedule
 from tasks.models import Event, Task
 from tasks.states import Status
 from tests.browser.conftest import DESK, PHONE, photograph
@@ -63,6 +63,7 @@ def addresses(plan) -> list[str]:
     Event.objects.create(task=moving, seq=2, kind="log", message=f"public.{LONG}" * 3)
     work(plan, Status.QUEUED)
     good = receipt(plan)
+    Schedule.objects.create(team=plan.team, plan=plan, cron="0 2 * * *", error=f"{LONG}. " * 3)
     return [
         "/",
         "/databases/",
@@ -73,6 +74,8 @@ def addresses(plan) -> list[str]:
         "/destinations/new",
         "/plans/",
         "/plans/new",
+        "/schedules/",
+        "/schedules/new",
         "/backups/",
         f"/backups/{good.pk}",
         f"/backups/{good.pk}/restore",
