@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_SQLITE = 0.05
 POLL_SERVER = 0.25
 LOOK_ANYWAY = 0.25  # SQLite: seconds between looks while nobody writes, for rows becoming due
-TOKEN_AGAIN = 0.25  # seconds before a row that still waits gets another token
+TOKEN_AGAIN = 0.5  # seconds before a row that still waits gets another token
 LOOK_AHEAD = 16
 LONGEST_PAUSE = 2.0  # between tries while the database is away
 

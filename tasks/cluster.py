@@ -21,6 +21,8 @@ from tasks.slots import Slots
 
 logger = logging.getLogger(__name__)
 
+IDLE_SECONDS = 1.0
+
 
 class Pool:
     """One cluster: leader -> sentinel -> workers, pusher, monitor; each dies with its parent."""
@@ -30,7 +32,7 @@ class Pool:
         self.started = processes.now()
         self.draining_since: float | None = None
         self._members: set[int] = set()
-        self._seemed_idle = False
+        self._busy_at = self.started
         self._fork = Fork(lambda: lead(queues, workers, name, self._watched))
 
     @property
@@ -79,13 +81,15 @@ class Pool:
         """When a worker of it last looked for work."""
         return self._watched.pulse.last()
 
-    def is_idle(self) -> bool:
-        """Whether no attempt is running: no worker has a child, and had none at the last look.
+    def has_been_idle(self) -> bool:
+        """Whether no attempt is running: no worker has a child, and had none for a while.
 
-        Twice, because the kernel's list of children may miss one while another ends.
+        For a while, because the kernel's list of children may miss one when another ends.
         """
-        before, self._seemed_idle = self._seemed_idle, not self._alive(3)
-        return before and self._seemed_idle
+        now = processes.now()
+        if self._alive(3):
+            self._busy_at = now
+        return now > self._busy_at + IDLE_SECONDS
 
     def _alive(self, depth: int) -> set[int]:
         """The living processes so many forks below the leader."""

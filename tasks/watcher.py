@@ -37,8 +37,7 @@ class Watcher:
     def __init__(self, queues: Sequence[str], workers: int) -> None:
         self.queues, self.workers = list(queues), workers
         self.name = own_name()
-        self.pool: Pool | None = None
-        self.retired: list[Pool] = []
+        self.pools: list[Pool] = []  # one that serves, and those that only end what they run
         self.housekeeper: Housekeeper | None = None
         self.asked_to_stop = 0
         self.stopping_since: float | None = None
@@ -83,15 +82,17 @@ class Watcher:
         if self.asked_to_stop:
             self._stop()
         self._look_at_housekeeper()
-        self._look_at_pool()
-        self._look_at_retired()
+        for pool in list(self.pools):
+            self._look_at(pool)
         self._kill_strays()
-        if self.pool is None and self.stopping_since is None and processes.now() >= self._start_at:
-            self._start()
+        if self.stopping_since is None and processes.now() >= self._start_at:
+            self._start_where_none_serves()
 
-    def _start(self) -> None:
+    def _start_where_none_serves(self) -> None:
+        if any(pool.draining_since is None for pool in self.pools):
+            return
         try:
-            self.pool = Pool(self.queues, self.workers, self.name, self._slots)
+            self.pools.append(Pool(self.queues, self.workers, self.name, self._slots))
         except OSError as error:
             logger.error("No pool could be started: %s", error.strerror)
             self._plan_restart(0.0)
@@ -110,48 +111,37 @@ class Watcher:
             with suppress(OSError):
                 self.housekeeper = housekeeper.start(self.name, self.queues, self.workers)
 
-    def _look_at_pool(self) -> None:
-        pool = self.pool
-        if pool is None or pool.draining_since is not None:
-            return
-        if pool.ended():
-            logger.error("The pool of workers ended; another one is started")
-            self._plan_restart(processes.now() - pool.started)
-            pool.forget()
-            self.pool = None
-        elif pool.draining_since is None and self._ill(pool):
+    def _look_at(self, pool: Pool) -> None:
+        trouble = self._trouble_of(pool) if pool.draining_since is None else ""
+        if trouble:
+            logger.error("%s; another one is started", trouble)
             self._plan_restart(processes.now() - pool.started)
             pool.drain()
-            self.retired.append(pool)
-            self.pool = None
+        if pool.ended():
+            pool.forget()
+            self.pools.remove(pool)
+        elif pool.draining_since is not None:
+            self._see_off(pool)
 
-    def _ill(self, pool: Pool) -> bool:
+    def _trouble_of(self, pool: Pool) -> str:
+        """Why the pool must be replaced; "" where it is well."""
+        if pool.ended():
+            return "The pool of workers ended"
         if pool.lost_a_member():
-            logger.error("A process of the pool died; the pool is replaced")
-            return True
+            return "A process of the pool of workers died"
         if self.housekeeper is not None and self.housekeeper.sees_waiting(pool.last_sign()):
-            logger.error("Due tasks wait and none is started; the pool is replaced")
-            return True
-        return False
+            return "Due tasks wait beside idle workers, and none is started: the pool hangs"
+        return ""
 
-    def _look_at_retired(self) -> None:
-        """Pools that stop: each goes on until its attempts have ended, then must go."""
-        for pool in [*self.retired, *([self.pool] if self.pool is not None else [])]:
-            since = pool.draining_since
-            if since is None:
-                continue
-            idle = pool.is_idle()
-            if not pool.ended() and idle and processes.now() > since + IDLE_STOP_SECONDS:
-                pool.kill()
-            if pool.ended():
-                pool.forget()
-                self.retired = [other for other in self.retired if other is not pool]
-                self.pool = None if self.pool is pool else self.pool
+    def _see_off(self, pool: Pool) -> None:
+        """A pool that ends goes on until its attempts have ended; then it must go."""
+        late = processes.now() > (pool.draining_since or 0.0) + IDLE_STOP_SECONDS
+        if pool.has_been_idle() and late:
+            pool.kill()
 
     def _kill_strays(self) -> None:
         """What became our child because its parent died belongs to nobody any more."""
-        pools = [*self.retired, *([self.pool] if self.pool is not None else [])]
-        ours = {pool.pid for pool in pools}
+        ours = {pool.pid for pool in self.pools}
         if self.housekeeper is not None:
             ours.add(self.housekeeper.pid)
         for pid in processes.children_of(os.getpid()):
@@ -168,7 +158,7 @@ class Watcher:
             self.stopping_since = now
             logger.info("Stopping: running attempts have %g s", settings.SHUTDOWN_GRACE_SECONDS)
         patience = 0.0 if self.asked_to_stop > 1 else settings.SHUTDOWN_GRACE_SECONDS
-        for pool in [*self.retired, *([self.pool] if self.pool is not None else [])]:
+        for pool in self.pools:
             pool.drain()
             if now >= self.stopping_since + patience:
                 pool.stop()
@@ -176,7 +166,7 @@ class Watcher:
                 pool.kill()
 
     def _over(self) -> bool:
-        return self.stopping_since is not None and self.pool is None and not self.retired
+        return self.stopping_since is not None and not self.pools
 
     def _leave_nothing(self) -> None:
         if self.housekeeper is not None:

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from tasks.models import Attempt
@@ -34,15 +35,16 @@ def test_it_works(toys):
     assert toys.ledger.of(work, "did") == [1]
 
 
-def test_priorities_are_kept(toys, workers):
-    busy = [toys.push("sleep", args={"seconds": 0.7}) for _ in range(3)]
-    until(lambda: all(work.row.status == Status.RUNNING for work in busy))
-    works = [toys.push("nothing", priority=number % 5) for number in range(20)]
+def test_priorities_are_kept(toys):
+    with transaction.atomic():  # all are there at once
+        works = [toys.push("nothing", priority=number % 5) for number in range(20)]
     for work in works:
         work.ends()
     started = sorted(works, key=lambda work: work.attempts[0].pk)
     priorities = [work.row.priority for work in started]
-    assert priorities == sorted(priorities, reverse=True)
+    for place, priority in enumerate(priorities):
+        # Three claim at the same time: the order of their writing may differ by that much.
+        assert sum(earlier < priority for earlier in priorities[:place]) <= 2
 
 
 def test_it_waits_for_its_time(toys):
