@@ -43,6 +43,7 @@ GROUPS = {
         Program("curl", "curl"),
         Program("wget", "wget"),
         Program("zstd", "zstd"),
+        Program("openssl", "openssl"),
         Program("git", "git"),
         Program("prometheus", "prometheus"),
         Program("promtool", "prometheus"),
