@@ -20,14 +20,17 @@ from backups.pipeline.scratch import ScratchPostgres  # noqa: E402
 # Where queries, locks and transactions are ours; the rest says nothing about this database.
 TESTS = (
     "accounts",
-    "tasks",
-    "backups/tests/test_begin_first_start.py",
+    "tasks/tests/test_cancel_task.py",
+    "tasks/tests/test_hand_out_tokens.py",
+    "tasks/tests/test_lose_database_live.py",
+    "tasks/tests/test_move_task.py",
+    "tasks/tests/test_poll_live.py",
+    "tasks/tests/test_push_task.py",
+    "tasks/tests/test_run_job.py",
+    "tasks/tests/test_survive_death.py",
+    "tasks/tests/test_watch_task_live.py",
     "backups/tests/test_judge_health.py",
-    "backups/tests/test_manage_api.py",
-    "backups/tests/test_run_scheduler.py",
-    "backups/tests/test_show_pages.py",
     "backups/tests/test_start_api.py",
-    "backups/tests/test_tell_metrics.py",
 )
 
 
