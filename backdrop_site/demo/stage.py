@@ -16,17 +16,26 @@ from pathlib import Path
 
 from django.conf import settings
 
-from backdrop_site import launch, processes
+from backdrop_site import environment, launch, processes
 from backdrop_site.demo import shop
 from backdrop_site.demo.screen import Screen, size
-from backdrop_site.environment import SECRET_NAMES
 from backups.pipeline import scratch
 from backups.pipeline.scratch import ScratchPostgres
 
 USERNAME = "admin"
 START_SECONDS = 90
-SET_ASIDE = ("DB_URL", "REDIS_URL", "STORAGE", "POSTGRES_URL", "POSTGRES_URL_FILE", *SECRET_NAMES)
-"""Settings of the caller's own platform, which are not the demo's."""
+SET_ASIDE = {
+    **dict.fromkeys(environment.ELSEWHERE, ""),
+    **dict.fromkeys(environment.SECRET_NAMES, ""),
+    **dict.fromkeys((f"{name}_FILE" for name in environment.SECRET_NAMES), ""),
+    **dict.fromkeys(("DB_URL", "REDIS_URL", "GRPC_TLS_CERT", "GRPC_TLS_KEY"), ""),
+    "HOST": "127.0.0.1",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "HTTPS": "false",
+    "GRPC_REQUIRE_AUTH": "true",
+    "QUEUE": "default",
+}
+"""The caller may have settings for a platform of their own; the demo is not that one."""
 DISK_FACTOR = 7
 """Bytes on disk for a byte of dump: tables and indexes, three times (restored, and the drill's)."""
 
@@ -98,20 +107,19 @@ def platform(screen: Screen, folder: Path) -> Iterator[Platform]:
 
 def _start(folder: Path, password: str, log: Path) -> subprocess.Popen[bytes]:
     """Whatever the caller's own settings are, the demo runs on the defaults."""
-    environment = {
+    variables = {
         **os.environ,
-        **dict.fromkeys(SET_ASIDE, ""),
+        **SET_ASIDE,
         "VAR_DIR": str(folder),
         "BACKUP_DIR": str(folder / "backups"),
         "ADMIN_USERNAME": USERNAME,
         "ADMIN_PASSWORD": password,
-        "QUEUE": "default",
     }
     parent = os.getpid()
     with log.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "up"],
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
