@@ -113,7 +113,7 @@ def test_what_would_be_unsafe_is_refused_at_start(db, tmp_path, given, words):
     try:
         assert crew.wait(20) == 1
     finally:
-        crew.stop()
+        crew.end()
     assert words in crew.log.read_text()
 
 
@@ -157,7 +157,7 @@ def test_a_second_daemon_leaves_the_port_to_the_first(rpc, tmp_path, owner):
         with rpc.calls(owner) as calls:
             calls.ListDatabases()
     finally:
-        crew.stop()
+        crew.end()
 
 
 def test_grpcurl_lists_services_and_runs_a_backup(rpc, workers, shop, owner):
