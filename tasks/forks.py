@@ -28,10 +28,7 @@ class Fork:
         with _connection_parked():
             self.pid = os.fork()
             if self.pid == 0:
-                try:
-                    role()
-                finally:
-                    os._exit(70)
+                _play(role)
         self.status: int | None = None
         self.handle: int | None = None
         with suppress(OSError):  # refused in some sandboxes; then only the polling sees the end
@@ -73,6 +70,16 @@ class Fork:
                 return False
             wait_for([self.handle] if self.handle is not None else [], min(left, 0.05))
         return True
+
+
+def _play(role: Callable[[], NoReturn]) -> NoReturn:
+    """Do it, and whatever happens never return into the parent's code."""
+    try:
+        role()
+    except BaseException as error:
+        logger.error("A forked process failed with %s", type(error).__name__)
+    finally:
+        os._exit(70)
 
 
 def wait_for(handles: Iterable[int], seconds: float) -> set[int]:
