@@ -134,7 +134,10 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return code_of(error) in _PASSING or status_of(error) in (429, 500, 502, 503, 504)
     hopeless = (
-        isinstance(error, ProxyConnectionError) or _is_unknown_host(error) or _is_distrust(error)
+        isinstance(error, ProxyConnectionError)
+        or _is_unknown_host(error)
+        or _is_distrust(error)
+        or _goes_round(error)
     )
     return isinstance(error, _UNREACHED) and not hopeless
 
@@ -155,7 +158,7 @@ def _told(error: Exception) -> tuple[str, str, bool]:
         return _refused(error)
     if isinstance(error, ResponseParserError):
         return _REFUSALS["NoSuchServer"]
-    if isinstance(error, RecursionError):
+    if _goes_round(error):
         return _REFUSALS["PermanentRedirect"]
     if not isinstance(error, _UNREACHED):
         return "has no usable address", "Correct endpoint, bucket and region.", True
@@ -189,6 +192,11 @@ def _unreached(error: Exception) -> tuple[str, str, bool]:
         return "took a request and did not answer", "Look at the storage server.", False
     remedy = "Look at the storage server and the network between."
     return f"broke the connection ({type(error).__name__})", remedy, False
+
+
+def _goes_round(error: BaseException) -> bool:
+    """Redirected again and again; wherever in a call the stack came to its end."""
+    return isinstance(error, RecursionError) or isinstance(_inner(error), RecursionError)
 
 
 def _is_unknown_host(error: BaseException) -> bool:
