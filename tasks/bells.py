@@ -29,8 +29,9 @@ class Bell:
             os.close(self._rope)
             self._rope = -1
 
-    def rung(self) -> bool:
-        return bool(select.select([self._hear], [], [], 0)[0])
+    def rung(self, *, within: float = 0.0) -> bool:
+        """Whether it has rung, or does within so many seconds."""
+        return bool(select.select([self._hear], [], [], within)[0])
 
     def close(self) -> None:
         self.ring()

@@ -87,6 +87,11 @@ def stalled(seconds: int) -> str:
     )
 
 
+def was_terminated(status: int | None, told: End | None) -> bool:
+    """Whether SIGTERM ended the child, which tells of it where it can."""
+    return status == -signal.SIGTERM or (told is not None and told.outcome == Outcome.CANCELLED)
+
+
 def died(status: int | None, told: End | None) -> str:
     if told is not None or status == -signal.SIGTERM:
         return "Its process was told to stop by somebody outside Backdrop (SIGTERM)."

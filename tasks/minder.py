@@ -28,18 +28,22 @@ logger = logging.getLogger(__name__)
 PROGRESS_SECONDS = 0.25
 TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
 UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
+SIGNAL_SECONDS = 1.0  # in which signals to all processes reach each
 REPORTS_AT_ONCE = 256
 
 
-def mind(task: Task, *, since: float, stop: Bell | None = None) -> Status | None:
+def mind(
+    task: Task, *, since: float, stop: Bell | None = None, drain: Bell | None = None
+) -> Status | None:
     """Run a claimed task to the end of this attempt; the state it reached, None where it was lost.
 
-    `since` is `processes.now()` of before the claim; `stop` rings when attempts shall be given up.
+    `since` is `processes.now()` of before the claim; `stop` rings when attempts shall be given up,
+    `drain` when that is about to come.
     """
     lease = Lease(task, since)
     try:
         job = queue.known_job(task.job)
-        minder = Minder(job, task, lease, stop)
+        minder = Minder(job, task, lease, stop, drain)
     except UnknownJobError as error:
         end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
         return ends.write(task, lease, end)
@@ -52,8 +56,11 @@ def mind(task: Task, *, since: float, stop: Bell | None = None) -> Status | None
 class Minder:
     """Watches one child from its start to its end."""
 
-    def __init__(self, job: Job, task: Task, lease: Lease, stop: Bell | None) -> None:
+    def __init__(
+        self, job: Job, task: Task, lease: Lease, stop: Bell | None, drain: Bell | None
+    ) -> None:
         self.job, self.task, self.lease, self.stop = job, task, lease, stop
+        self.drain = drain
         self.board = Board()
         self.end: End | None = None
         self.stopping: End | None = None  # why we stop it, once we do
@@ -268,9 +275,16 @@ class Minder:
             return self.stopping
         if self.stop is not None and self.stop.rung():
             return End(Outcome.INTERRUPTED)  # told to stop at the same time as we were
+        if ends.was_terminated(status, told) and self._about_to_stop():
+            return End(Outcome.INTERRUPTED)
         if told is not None and told.outcome != Outcome.CANCELLED:
             return told
         return End(Outcome.CRASHED, ends.died(status, told))
+
+    def _about_to_stop(self) -> bool:
+        """Whether all of us are being told to stop: a service manager may signal a whole control
+        group, and the child hears of it before the watcher has told us."""
+        return self.drain is not None and self.drain.rung(within=SIGNAL_SECONDS)
 
     def undo(self) -> None:
         """Undo what is open outside, in a process of its own that can't keep us from renewing."""

@@ -60,7 +60,7 @@ def work(queues: Sequence[str], name: str) -> None:
 def _work_in_slot(queues: Sequence[str], name: str) -> bool:
     """Whether there was work, and a slot to do it in."""
     if watched is None:
-        return _work(queues, name, None)
+        return _work(queues, name)
     watched.pulse.beat()
     if watched.drain.rung():
         return False
@@ -68,14 +68,16 @@ def _work_in_slot(queues: Sequence[str], name: str) -> bool:
     if slot is None:
         return False
     try:
-        return _work(queues, name, watched.stop)
+        return _work(queues, name, watched.stop, watched.drain)
     finally:
         watched.slots.give_back(slot)
 
 
-def _work(queues: Sequence[str], name: str, stop: Bell | None) -> bool:
+def _work(
+    queues: Sequence[str], name: str, stop: Bell | None = None, drain: Bell | None = None
+) -> bool:
     since = processes.now()
     task = queue.claim(queues, name)
     if task is not None:
-        minder.mind(task, since=since, stop=stop)
+        minder.mind(task, since=since, stop=stop, drain=drain)
     return task is not None
