@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -176,7 +177,11 @@ def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_pat
     line = line.replace("$$", "$").replace("redis-server -", f"redis-server - --port {port}")
     secret = {"REDISCLI_AUTH": "only-for-this-test"}
     process = subprocess.Popen(
-        [shell, option, line], env={**os.environ, **secret}, cwd=tmp_path, stdout=subprocess.DEVNULL
+        [shell, option, line],
+        env={**os.environ, **secret},
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     ours = ("redis-cli", f"redis-cli -p {port}")
     try:
@@ -184,7 +189,7 @@ def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_pat
         assert run_health("redis", ours, REDISCLI_AUTH="wrong") != 0
         assert b"only-for" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # the shell, and the server behind its pipe
         process.wait(10)
     password = "REDIS_PASSWORD:?make it with deploy/secrets.sh"
     assert SERVICES["redis"]["environment"] == {"REDISCLI_AUTH": f"${{{password}}}"}
