@@ -9,7 +9,7 @@ class Status(models.TextChoices):
     """Where a task stands.
 
     AWAITING_UPLOAD -> UPLOADING -> QUEUED          EXPIRED from the first two
-    QUEUED  -> RUNNING | CANCELLED
+    QUEUED  -> RUNNING | CANCELLED | FAILED (its time ran out)
     RUNNING -> SUCCEEDED | FAILED | CANCELLED | QUEUED (retry, rescue, shutdown)
     FAILED  -> QUEUED (a person retries)            SUCCEEDED, CANCELLED, EXPIRED are final
     """
@@ -29,7 +29,7 @@ MOVES: dict[Status, frozenset[Status]] = {
         {Status.UPLOADING, Status.QUEUED, Status.CANCELLED, Status.EXPIRED}
     ),
     Status.UPLOADING: frozenset({Status.QUEUED, Status.CANCELLED, Status.EXPIRED}),
-    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
     Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.SUCCEEDED: frozenset(),
@@ -50,3 +50,10 @@ class Outcome(models.TextChoices):
     LOST = "lost", "Lost (its lease ran out)"
     CANCELLED = "cancelled", "Cancelled"
     INTERRUPTED = "interrupted", "Interrupted (shutdown; not counted)"
+
+
+class WhenBusy(models.TextChoices):
+    """What becomes of a task that could start but whose concurrency key is taken."""
+
+    WAIT = "wait", "Wait for its turn"
+    SKIP = "skip", "Be cancelled"

@@ -1,9 +1,13 @@
 """What long work is doing."""
 
 from tasks.models.attempts import Attempt
+from tasks.models.canaries import Canary
+from tasks.models.chores import Chore
 from tasks.models.events import Event
+from tasks.models.pauses import Pause
 from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
+from tasks.models.turns import Turn
 from tasks.models.workers import Worker
 
-__all__ = ["Attempt", "Event", "Tally", "Task", "Worker"]
+__all__ = ["Attempt", "Canary", "Chore", "Event", "Pause", "Tally", "Task", "Turn", "Worker"]

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Teamwork
-from tasks.states import ENDED, Status
+from tasks.states import ENDED, Status, WhenBusy
 
 
 class Task(Teamwork):
@@ -42,6 +42,34 @@ class Task(Teamwork):
     deadline_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Per attempt")
     stall_seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text="Fail an attempt that reports no progress for so long"
+    )
+    expires_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="The end of it, whatever tries are left: its total deadline",
+    )
+    backoff = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Pauses between tries, {first, factor, most}; else its job's",
+    )
+    crashes = models.PositiveIntegerField(
+        default=0, help_text="Attempts in a row that killed their process"
+    )
+    quarantined_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is kept from killing more processes"
+    )
+    concurrency_key = models.CharField(
+        max_length=200, blank=True, help_text="Tasks with the same key take turns"
+    )
+    concurrency_limit = models.PositiveIntegerField(
+        default=1, help_text="How many of its key may run at once, this one included"
+    )
+    when_busy = models.CharField(
+        max_length=10,
+        choices=WhenBusy,
+        default=WhenBusy.WAIT,
+        help_text="What becomes of it where its key is taken when it could start",
     )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
@@ -84,6 +112,21 @@ class Task(Teamwork):
                 condition=models.Q(status=Status.RUNNING),
             ),
             models.Index(fields=["team", "-created_at"], name="tasks_task_team"),
+            models.Index(
+                fields=["expires_at"],
+                name="tasks_task_expiry",
+                condition=models.Q(status=Status.QUEUED, expires_at__isnull=False),
+            ),
+            models.Index(
+                fields=["quarantined_at"],
+                name="tasks_task_quarantine",
+                condition=models.Q(quarantined_at__isnull=False),
+            ),
+            models.Index(
+                fields=["finished_at"],
+                name="tasks_task_finished",
+                condition=models.Q(finished_at__isnull=False),
+            ),
             models.Index(fields=["updated_at"], name="tasks_task_updated"),
             models.Index(
                 fields=["callback_due_at"],

@@ -20,6 +20,9 @@ class Worker(models.Model):
     capacity = models.PositiveIntegerField(default=0, help_text="Attempts at once")
     started_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField()
+    drain_asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it shall claim nothing more and then end"
+    )
 
     class Meta:
         ordering = ["name"]
