@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='task',
             name='backoff',
-            field=models.JSONField(blank=True, help_text="Pauses between tries, {first, factor, most}; else its job's", null=True),
+            field=models.JSONField(blank=True, help_text="Pauses between tries {first, factor, most}; else the job's", null=True),
         ),
         migrations.AddField(
             model_name='task',
@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='task',
             name='expires_at',
-            field=models.DateTimeField(blank=True, help_text='The end of it, whatever tries are left: its total deadline', null=True),
+            field=models.DateTimeField(blank=True, help_text='The end of it, whatever tries are left', null=True),
         ),
         migrations.AddField(
             model_name='task',

@@ -46,12 +46,12 @@ class Task(Teamwork):
     expires_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="The end of it, whatever tries are left: its total deadline",
+        help_text="The end of it, whatever tries are left",
     )
     backoff = models.JSONField(
         null=True,
         blank=True,
-        help_text="Pauses between tries, {first, factor, most}; else its job's",
+        help_text="Pauses between tries {first, factor, most}; else the job's",
     )
     crashes = models.PositiveIntegerField(
         default=0, help_text="Attempts in a row that killed their process"
