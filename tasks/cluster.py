@@ -110,7 +110,8 @@ def lead(queues: Sequence[str], workers: int, name: str, watched: worker.Watched
     connections.close_all()
     post_spawn.connect(_settle_in)
     Conf.WORKERS = workers
-    cluster = Cluster(broker=TokenBroker(name, queues=queues, name=name))
+    broker = TokenBroker(name, queues=queues, name=name, drain=watched.drain)
+    cluster = Cluster(broker=broker)
     cluster.start()
     cluster.sentinel.join()
     os._exit(0)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from tasks import clock, processes, registry
+from tasks import clock, processes, registry, wakes
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
@@ -75,6 +76,7 @@ def push(
             task.save(force_insert=True)
             _note(task, by=owner)
             nudges.send()
+            wakes.send((run_at - timezone.now()).total_seconds() if run_at else 0.0)
     except IntegrityError:
         # Somebody else was first with this key; anything else is a real fault.
         if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
-from tasks import clock, registry, tallies
+from tasks import clock, registry, tallies, wakes
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
@@ -81,6 +81,8 @@ def move(
             data={"from": was, "to": to},
         )
         nudges.send()
+        if to == Status.QUEUED:
+            wakes.send()
         if to in ENDED:
             tallies.count(task_id, was, to)
         if changes.get("callback_due_at") is not None:
