@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -33,7 +34,7 @@ LIKELIER_VICTIM = "500"  # out of memory, the kernel shall take this process and
 def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
     """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
     try:
-        _settle_in()
+        _settle_in(end)
         _run(job, Report(task, end, board), end)
         connections.close_all()
     except BaseException:  # not even CancelledError may get back into the worker's code
@@ -45,14 +46,14 @@ def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
         os._exit(0)
 
 
-def _settle_in() -> None:
+def _settle_in(end: socket.socket) -> None:
     """A session and group of our own, signals as in a new program, cancelling by SIGTERM."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _cancel)
+    signal.signal(signal.SIGTERM, partial(_cancel, end))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     processes.name_this("backdrop-job")
     processes.untie_forks()  # a job's threads may end before what they have started
@@ -61,8 +62,10 @@ def _settle_in() -> None:
     sys.addaudithook(_guard_before_starting)
 
 
-def _cancel(number: int, frame: FrameType | None) -> None:
+def _cancel(end: socket.socket, number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the clean-up shall not be cancelled too
+    with suppress(OSError):
+        reports.send(end, "stopping")
     raise CancelledError
 
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
+DEAF_SECONDS = 0.35  # the same for a child that doesn't say that it has heard it
 UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
 SIGNAL_SECONDS = 1.0  # in which signals to all processes reach each
 REPORTS_AT_ONCE = 256
@@ -169,6 +170,8 @@ class Minder:
                 result = reports.storable(reports.parse("".join(self.result)))
                 self.end = End(Outcome.SUCCEEDED, result=result)
             case {"kind": "cancelled"}:
+            case {"kind": "stopping"}:
+                self.killed_at += TERM_GRACE - DEAF_SECONDS
                 self.end = self.stopping or End(Outcome.CANCELLED)
             case {"kind": "fenced"}:
                 self.fenced = True
@@ -249,10 +252,14 @@ class Minder:
                 self.give_up(End(Outcome.TIMED_OUT, ends.stalled(task.stall_seconds)))
 
     def give_up(self, why: End, *, at_once: bool = False) -> None:
-        """Stop the child: SIGTERM to its group, SIGKILL a second later; the first reason stays."""
+        """Stop the child: SIGTERM to its group, then SIGKILL; the first reason stays.
+
+        A child that has heard the first has a second to clean up in. One that is deaf, or busy in
+        C code, won't: it isn't waited for.
+        """
         if self.stopping is None:
             self.stopping = why
-            self.killed_at = processes.now() + TERM_GRACE
+            self.killed_at = processes.now() + DEAF_SECONDS
             self.fork.terminate()
         if at_once:
             self.fork.kill()

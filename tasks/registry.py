@@ -14,8 +14,9 @@ class Context(Protocol):
     """What a running attempt may do. Everything goes to its minder, which owns the row.
 
     The attempt leads a process group of its own. To cancel it, the group gets SIGTERM, which raises
-    CancelledError in the main thread, and SIGKILL a second later. Programs that the job starts in
-    that group are killed with it, however it ends; one that must leave the group (a server that
+    CancelledError in the main thread, and SIGKILL a second later (sooner where nothing was raised:
+    a job that is deaf to SIGTERM, or busy in C code). Programs that the job starts in that group
+    are killed with it, however it ends; one that must leave the group (a server that
     wants a session of its own) has to be recorded with `opened`.
     """
 
