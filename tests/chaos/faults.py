@@ -69,12 +69,7 @@ def _beside_workers(machine: Machine) -> list[int]:
     """The monitor and the pusher of its pool, in this order."""
     crew = machine.crew
     workers = crew.called("worker")
-    return [
-        pid
-        for sentinel in crew.called("sentry")
-        for pid in processes.children_of(sentinel)
-        if pid not in workers
-    ]
+    return [pid for pid in processes.children_of(crew.sentinel) if pid not in workers]
 
 
 POOL = 10.0
@@ -116,7 +111,7 @@ def kill_pusher(arena: Arena) -> None:
 
 @fault("sentinel killed", bound=POOL)
 def kill_sentinel(arena: Arena) -> None:
-    kill(arena.site.any_of("sentry").crew.called("sentry")[:1])
+    kill([arena.site.any_of("sentry").crew.sentinel])
 
 
 @fault("pool's leader killed", bound=POOL)
