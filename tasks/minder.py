@@ -169,9 +169,9 @@ class Minder:
             case {"kind": "done"}:
                 result = reports.storable(reports.parse("".join(self.result)))
                 self.end = End(Outcome.SUCCEEDED, result=result)
-            case {"kind": "cancelled"}:
             case {"kind": "stopping"}:
                 self.killed_at += TERM_GRACE - DEAF_SECONDS
+            case {"kind": "cancelled"}:
                 self.end = self.stopping or End(Outcome.CANCELLED)
             case {"kind": "fenced"}:
                 self.fenced = True
