@@ -49,7 +49,8 @@ def mind(
         end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
         return ends.write(task, lease, end)
     except OSError as error:
-        end = End(Outcome.CRASHED, f"No process could be started for it: {error.strerror}.")
+        told = f"No process could be started for it: {error.strerror}."
+        end = End(Outcome.CRASHED, told, blameless=True)
         return ends.write(task, lease, end)
     return minder.mind()
 
@@ -246,6 +247,8 @@ class Minder:
             self.give_up(End(Outcome.INTERRUPTED))
         elif task.deadline_seconds and now >= self.started + task.deadline_seconds:
             self.give_up(End(Outcome.TIMED_OUT, ends.too_long(task.deadline_seconds)))
+        elif task.seconds_left is not None and now >= self.started + task.seconds_left:
+            self.give_up(End(Outcome.TIMED_OUT, ends.out_of_time(), permanent=True))
         elif task.stall_seconds and now >= self.moved + task.stall_seconds:
             self._look_at_board()
             if now >= self.moved + task.stall_seconds:
@@ -266,7 +269,7 @@ class Minder:
 
     def let_go(self) -> None:
         """The lease runs out: others may take the task. Also called by the guard's thread."""
-        self.give_up(End(Outcome.LOST, ends.no_renewal()), at_once=True)
+        self.give_up(End(Outcome.LOST, ends.no_renewal(), blameless=True), at_once=True)
 
     def lose(self) -> None:
         """The task is another's by now."""

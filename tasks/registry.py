@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tasks.retries import Backoff
+
 if TYPE_CHECKING:
     from tasks.models import Task
 
@@ -61,10 +63,14 @@ class Job:
     ended: Callable[[Task], None] | None = None
     """Called after the task reached an ended state, by whoever moved it; must be idempotent."""
     max_attempts: int = 3
-    backoff: tuple[float, ...] = (1.0, 2.0, 4.0)
-    """Seconds before the second, third, … try; the last repeats; jitter is added."""
+    backoff: Backoff = field(default_factory=Backoff)
+    """How long a task rests between its tries, where it was pushed without a policy of its own."""
     deadline_seconds: int | None = None
+    """Longest an attempt may take."""
     stall_seconds: int | None = None
+    """Longest an attempt may go without a word."""
+    total_seconds: int | None = None
+    """From when it may first start to the end of it, tries and pauses included."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
 

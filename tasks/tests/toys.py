@@ -14,6 +14,7 @@ from tasks.errors import JobError, PermanentError
 from tasks.models import Task
 from tasks.periodic import periodic
 from tasks.registry import Job, register
+from tasks.retries import Backoff
 
 
 def note(context, what: str) -> None:
@@ -191,7 +192,7 @@ def tell_end(task: Task) -> None:
             file.write(f"{task.pk} {task.status} {task.attempt}\n")
 
 
-QUICK = (0.1, 0.2)
+QUICK = Backoff(first=0.1, most=0.2, jitter=0.2)
 
 for run in (
     nothing,
