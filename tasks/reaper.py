@@ -63,10 +63,13 @@ def reap_expired(*, here: bool = False) -> int:
     return moved
 
 
+def overdue(waited: float = 0.0) -> QuerySet[Task]:
+    return Task.objects.filter(status=Status.QUEUED, expires_at__lte=clock.now(-waited))
+
+
 def expire_overdue() -> int:
     """Waiting tasks whose time ran out fail; those that run are stopped by their minders."""
-    late = Task.objects.filter(status=Status.QUEUED, expires_at__lte=clock.now())
-    return sum(transitions.expire(task) for task in late.order_by("expires_at")[:AT_ONCE])
+    return sum(transitions.expire(task) for task in overdue().order_by("expires_at")[:AT_ONCE])
 
 
 def reap_dead_minders() -> int:
@@ -119,6 +122,7 @@ class Duty:
 
 DUTIES = {
     "leases": Duty(late=late_leases, act=reap_expired),
+    "overdue": Duty(late=overdue, act=expire_overdue),
     "callbacks": Duty(late=late_callbacks, act=call_callbacks),
 }
 
