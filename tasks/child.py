@@ -8,19 +8,22 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 from tasks import clock, processes, reports
 from tasks.errors import CancelledError, FencedError, JobError
+from tasks.lease import DOWN
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
@@ -28,6 +31,7 @@ from tasks.states import Status
 
 logger = logging.getLogger(__name__)
 
+CONFIRM_SECONDS = 60.0  # to go on asking the row while the database is away
 LIKELIER_VICTIM = "500"  # out of memory, the kernel shall take this process and not its minder
 
 
@@ -196,14 +200,27 @@ class Report:
         raise FencedError
 
     def confirm(self) -> None:
+        row = self._ask_row()
+        if row is None:
+            raise FencedError
+        if row[0] is not None:
+            raise CancelledError
+
+    def _ask_row(self) -> tuple[datetime | None] | None:
+        """When we were asked to stop; None where the row is another's. While the database is away
+        it asks again: should that last, the minder ends us with the lease."""
         mine = Task.objects.filter(
             pk=self.task_id,
             status=Status.RUNNING,
             attempt=self.attempt,
             lease_expires_at__gt=clock.now(),
         )
-        row = mine.values_list("cancel_requested_at").first()
-        if row is None:
-            raise FencedError
-        if row[0] is not None:
-            raise CancelledError
+        limit = processes.now() + CONFIRM_SECONDS
+        while True:
+            try:
+                return mine.values_list("cancel_requested_at").first()
+            except DOWN:
+                if connection.in_atomic_block or processes.now() > limit:
+                    raise
+                connection.close()
+                time.sleep(settings.HEARTBEAT_SECONDS)
