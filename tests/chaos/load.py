@@ -94,7 +94,7 @@ class Feeder(threading.Thread):
         asked = {
             "ledger": str(self.ledger),
             "folder": str(self.folder),
-            "seconds": round(self.rng.uniform(0.2, 0.6), 2),
+            "seconds": round(self.rng.uniform(0.3, 0.5), 2),
             **args,
         }
         task = ask(

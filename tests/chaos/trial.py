@@ -19,8 +19,10 @@ from tests.chaos.faults import Arena, Fault
 from tests.chaos.load import Feeder, Meter, ask
 from tests.chaos.site import Site
 
-WINDOW = 3.0
+WINDOW = 4.0
 """Seconds over which throughput is taken."""
+CALM = 5.0
+"""Seconds without a fault before each, in which tasks end as they do when all is well."""
 ENOUGH = 0.8
 WHOLE = 30.0
 CANCEL_KINDS = ("waiting", "Python", "computing", "program", "deaf", "deaf program")
@@ -85,7 +87,6 @@ class Trial:
             raise AssertionError(f"The platform did not start: {self.site.state()}\n{logs}")
         self.meter.start()
         self.feeder.start()
-        self.site.pause(WINDOW + 1)
         limit = time.monotonic() + seconds
         for each in faults:
             if time.monotonic() > limit:
@@ -103,8 +104,9 @@ class Trial:
     # Faults -------------------------------------------------------------------------------------
 
     def strike(self, each: Fault) -> Blow:
+        self.site.pause(CALM + 2 * Meter.EVERY)
         begin = time.monotonic()
-        before = self.meter.rate(begin - WINDOW - 1, begin - 0.3) or 0.0
+        before = self.meter.rate(begin - CALM - Meter.EVERY, begin - Meter.EVERY) or 0.0
         began = datetime.now(UTC)
         each.strike(self.arena)
         over = time.monotonic()
@@ -184,6 +186,7 @@ class Trial:
             ("lost", verdict.lost(pushed, fates)),
             ("overlap", verdict.overlaps(lines)),
             ("fenced", verdict.accepted_from_the_fenced(fates)),
+            ("blamed", verdict.blamed(pushed, fates)),
             ("effects", verdict.repeated_effects(pushed, lines, effects)),
             ("stuck", verdict.stuck(fates, spans)),
         ):

@@ -92,6 +92,17 @@ def _crooked(moves: list[tuple[int, str, str]]) -> Iterable[str]:
             yield f"attempt {attempt} moved it after attempt {before}"
 
 
+def blamed(pushed: Mapping[str, str], fates: Mapping[str, Fate]) -> list[str]:
+    """Attempts that count as failed by their job, though it was the platform that was hit."""
+    return [
+        f"{kind} {task}: attempt {number} failed"
+        for task, kind in pushed.items()
+        if kind not in ("flaky", "doomed") and task in fates
+        for number, outcome in fates[task].outcomes
+        if outcome == Outcome.FAILED
+    ]
+
+
 def repeated_effects(
     pushed: Mapping[str, str], lines: Iterable[Line], effects: Mapping[str, int]
 ) -> list[str]:
