@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tasks.errors import JobError, PermanentError
-from tasks.models import Task
+from tasks.models import Chore, Task
 from tasks.periodic import periodic
 from tasks.registry import Job, register
 from tasks.retries import Backoff
@@ -222,12 +222,25 @@ register(
 )
 
 
-@periodic(every=0.1)
 def leave_mark() -> None:
-    """Called by daemons of tests: fails the first time, then leaves a mark each time."""
-    if path := os.environ.get("TOY_PERIODIC"):
-        first = not Path(path).exists()
-        with Path(path).open("a") as file:
-            file.write("x")
-        if first:
-            raise OSError("not now")
+    """Fails the first time, then leaves a mark each time."""
+    path = Path(os.environ["TOY_PERIODIC"])
+    first = not path.exists()
+    with path.open("a") as file:
+        file.write("x")
+    if first:
+        raise OSError("not now")
+
+
+def note_moment() -> None:
+    """Notes which moment it was called for, and by whom."""
+    row = Chore.objects.get(name="tasks.tests.toys.note_moment")
+    moment = row.due_at.timestamp() - 0.5
+    with Path(os.environ["TOY_MOMENTS"]).open("a") as file:
+        file.write(f"{moment:.3f} {row.by}\n")
+
+
+if "TOY_PERIODIC" in os.environ:  # in the daemon of a test that wants it
+    periodic(every=0.1)(leave_mark)
+if "TOY_MOMENTS" in os.environ:
+    periodic(every=0.5)(note_moment)
