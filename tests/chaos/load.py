@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -119,7 +119,7 @@ class Meter(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="meter", daemon=True)
-        self._seen: deque[tuple[float, int]] = deque(maxlen=10_000)
+        self._seen: list[tuple[float, int]] = []
         self._enough = threading.Event()
 
     def run(self) -> None:
@@ -138,11 +138,12 @@ class Meter(threading.Thread):
 
     def rate(self, begin: float, end: float) -> float | None:
         """Ends a second in that span; None where it hasn't been seen whole yet."""
-        before = [seen for seen in self._seen if seen[0] <= begin]
-        after = [seen for seen in self._seen if seen[0] >= end]
-        if not before or not after:
+        seen = list(self._seen)
+        before = bisect.bisect_right(seen, begin, key=lambda each: each[0]) - 1
+        after = bisect.bisect_left(seen, end, key=lambda each: each[0])
+        if before < 0 or after == len(seen):
             return None
-        (first, some), (last, more) = before[-1], after[0]
+        (first, some), (last, more) = seen[before], seen[after]
         return (more - some) / (last - first)
 
     def back_at(self, since: float, rate: float, window: float) -> float | None:
@@ -150,7 +151,7 @@ class Meter(threading.Thread):
         for moment, _ in list(self._seen):
             if moment < since:
                 continue
-            seen = self.rate(moment, moment + window)
-            if seen is not None and seen >= rate:
+            found = self.rate(moment, moment + window)
+            if found is not None and found >= rate:
                 return moment
         return None

@@ -19,9 +19,9 @@ from tests.chaos.faults import Arena, Fault
 from tests.chaos.load import Feeder, Meter, ask
 from tests.chaos.site import Site
 
-WINDOW = 4.0
+WINDOW = 3.0
 """Seconds over which throughput is taken."""
-CALM = 5.0
+CALM = 4.0
 """Seconds without a fault before each, in which tasks end as they do when all is well."""
 ENOUGH = 0.8
 WHOLE = 30.0
@@ -104,9 +104,8 @@ class Trial:
     # Faults -------------------------------------------------------------------------------------
 
     def strike(self, each: Fault) -> Blow:
-        self.site.pause(CALM + 2 * Meter.EVERY)
+        before = self.in_calm()
         begin = time.monotonic()
-        before = self.meter.rate(begin - CALM - Meter.EVERY, begin - Meter.EVERY) or 0.0
         began = datetime.now(UTC)
         each.strike(self.arena)
         over = time.monotonic()
@@ -132,6 +131,12 @@ class Trial:
         )
         self.tell(row(blow))
         return blow
+
+    def in_calm(self) -> float:
+        """Ends a second while nothing is done to the platform."""
+        since = time.monotonic()
+        self.site.until(lambda: self.meter.rate(since, since + CALM) is not None, 60)
+        return self.meter.rate(since, since + CALM) or 0.0
 
     def all_end(self) -> None:
         """Wait for what was fed, as long as nothing may be stuck."""
