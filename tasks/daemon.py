@@ -25,7 +25,7 @@ from tasks import housekeeper, watcher
 from tasks.housekeeper import guarded, tend
 from tasks.models import Worker
 from tasks.periodic import Rounds
-from tasks.presence import Presence
+from tasks.presence import HEARTBEAT, Presence
 from tasks.upkeep import NOTHING, Upkeep
 
 logger = logging.getLogger(__name__)
@@ -97,8 +97,9 @@ class Chores:
     def do(self) -> float:
         """All of it; how many seconds until the next."""
         guarded(self.presence.tell)
-        guarded(*tend(guarded(self._upkeep.look) or NOTHING))
-        return housekeeper.TICK
+        sight = guarded(self._upkeep.look) or NOTHING
+        guarded(*tend(sight))
+        return housekeeper.TICK if sight.elected or sight.here else HEARTBEAT
 
 
 async def do_rounds(daemon: Daemon) -> None:
