@@ -82,12 +82,12 @@ class Pool:
         return self._watched.pulse.last()
 
     def has_been_idle(self) -> bool:
-        """Whether no attempt is running: no worker has a child, and had none for a while.
+        """Whether no attempt is running: no worker holds a slot, and none did for a while.
 
-        For a while, because the kernel's list of children may miss one when another ends.
+        For a while, because a worker may go from one attempt to the next.
         """
         now = processes.now()
-        if self._alive(3):
+        if self._watched.slots.holders() & self._alive(2):
             self._busy_at = now
         return now > self._busy_at + IDLE_SECONDS
 

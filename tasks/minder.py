@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 
-from tasks import child, ends, forks, processes, queue, reports, undoing
+from tasks import child, ends, forks, processes, queue, reports, sharing, undoing
 from tasks.bells import Bell
 from tasks.ends import End
 from tasks.errors import UnknownJobError
@@ -21,6 +22,7 @@ from tasks.lease import Guard, Hold, Lease
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
+from tasks.sharing import Shared
 from tasks.states import Outcome, Status
 
 logger = logging.getLogger(__name__)
@@ -63,17 +65,17 @@ class Minder:
     ) -> None:
         self.job, self.task, self.lease, self.stop = job, task, lease, stop
         self.drain = drain
-        self.board = Board()
         self.end: End | None = None
         self.stopping: End | None = None  # why we stop it, once we do
         self.fenced = False
         self.result: list[str] = []
         self.asked: list[int] = []  # questions of the child that wait for the database
+        self.shared: Shared | None = None  # the process, where it isn't the attempt's alone
+        self.fit: bool | None = None  # for another attempt; None until it is free
+        self.cleared = self.kept = False
         self.channel, theirs = reports.channel()
-        try:
-            self.fork = forks.Fork(lambda: self._child(theirs))
-        finally:
-            theirs.close()
+        with theirs:
+            self._start(theirs)
         lease.note_child(self.fork.pid)
         self.channel.setblocking(False)
         self.guard = Guard(lease, self.let_go)
@@ -82,18 +84,29 @@ class Minder:
         self.seen = 0
         self.speaks = True
 
+    def _start(self, theirs: socket.socket) -> None:
+        """Set `fork`, the process that runs the job, and the `board` that it writes on."""
+        if sharing.may_share(self.job, self.task):
+            self.shared = sharing.borrow()
+            self.fork, self.board = self.shared.fork, self.shared.board
+            with suppress(OSError):  # it has just ended: seen as the end of any process
+                self.shared.give(self.task, theirs)
+            return
+        self.board = Board()
+        self.fork = forks.Fork(lambda: self._child(theirs))
+
     def _child(self, theirs: socket.socket) -> Any:
         self.channel.close()
         child.main(self.job, self.task, theirs, self.board)
 
     def mind(self) -> Status | None:
         try:
-            while not self.fork.ended():
+            while self.fit is None and not self.fork.ended():
                 self.wait()
                 self.listen()
                 self.renew()
                 self.enforce()
-            forks.kill_adopted()
+            self._clear_away()
             self.listen(most=100_000)
             if self.fenced:
                 logger.warning("%s was lost to others; nothing is changed", self)
@@ -103,12 +116,26 @@ class Minder:
                 self.undo()
             return ends.write(self.task, self.lease, end, self.last_progress())
         finally:
-            self.fork.kill()
             self.guard.dismiss()
-            self.fork.wait(TERM_GRACE)
-            forks.kill_adopted()
+            self._clear_away()
             self.channel.close()
-            self.board.close()
+            if self.shared is None:
+                self.board.close()
+            elif not self.kept:
+                self.shared.end()
+
+    def _clear_away(self) -> None:
+        """Leave no process of the attempt, except a shared one that is as good as new."""
+        if self.cleared:
+            return
+        self.cleared = True
+        if self.shared is not None and self.fit and self.stopping is None and not self.fenced:
+            sharing.give_back(self.shared)
+            self.kept = True
+        else:
+            self.fork.kill()
+            self.fork.wait(TERM_GRACE)
+        forks.kill_adopted(spare=sharing.kept_pid())
 
     def __str__(self) -> str:
         return f"Attempt {self.task.attempt} of task {self.task.pk}"
@@ -176,6 +203,8 @@ class Minder:
                 self.end = self.stopping or End(Outcome.CANCELLED)
             case {"kind": "fenced"}:
                 self.fenced = True
+            case {"kind": "free", "fit": bool(fit)} if self.shared is not None:
+                self.fit, self.speaks = fit, False
             case {"kind": "failed", "error": str(error)}:
                 self.end = End(
                     Outcome.FAILED,

@@ -60,6 +60,10 @@ class Job:
     title: str
     undo: Callable[[Mapping[str, str]], None] | None = None
     """Undo one thing recorded by `Context.opened`; must be idempotent."""
+    isolated: bool = True
+    """Whether each attempt gets a process of its own. False is for short work that leaves nothing
+    behind: its attempts share a process that is kept warm, one after another, with the same
+    promises. What one leaves there all the same costs that process its place (`tasks.traces`)."""
     ended: Callable[[Task], None] | None = None
     """Called after the task reached an ended state, by whoever moved it; must be idempotent."""
     max_attempts: int = 3

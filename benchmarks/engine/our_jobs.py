@@ -17,3 +17,4 @@ def stamp(context: Context) -> None:
 for run in (nothing, stamp):
     name = f"bench-{run.__name__}"
     register(Job(name=name, run=run, title="Benchmark"))
+    register(Job(name=f"{name}-shared", run=run, title="Benchmark", isolated=False))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -192,6 +194,48 @@ def tell_end(task: Task) -> None:
             file.write(f"{task.pk} {task.status} {task.attempt}\n")
 
 
+_threads: list[threading.Thread] = []
+
+
+def litter(context):
+    """Changes, for good, what its process shares with the next job."""
+    note(context, "begin")
+    match context.args["what"]:
+        case "working directory":
+            os.chdir("/")
+        case "umask":
+            os.umask(0o027)
+        case "environment":
+            os.environ["LITTER"] = "left"
+        case "signal handlers":
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        case "timer":
+            signal.setitimer(signal.ITIMER_REAL, 600)
+        case "streams":
+            sys.stdout = io.StringIO()
+        case "threads":
+            _threads.append(threading.Thread(target=time.sleep, args=(600,), daemon=True))
+            _threads[-1].start()
+        case "processes":
+            subprocess.Popen(["sleep", context.args["mark"]])
+
+
+def look_around(context):
+    """Tells the process and what it finds there."""
+    return {"pid": os.getpid(), "directory": os.getcwd(), "litter": os.environ.get("LITTER")}
+
+
+def run_program(context):
+    """Starts a program and waits for it, as is right."""
+    subprocess.run(["true"], check=True)
+    return {"pid": os.getpid()}
+
+
+def count_tasks(context):
+    """Asks the database."""
+    return {"pid": os.getpid(), "tasks": Task.objects.count()}
+
+
 QUICK = Backoff(first=0.1, most=0.2, jitter=0.2)
 
 for run in (
@@ -210,16 +254,35 @@ for run in (
 ):
     name = f"toy-{run.__name__.replace('_', '-')}"
     register(Job(name=name, run=run, title=f"Toy: {run.__name__}", backoff=QUICK, ended=tell_end))
-register(
-    Job(
-        name="toy-open",
-        run=open_things,
-        title="Toy: open things",
-        backoff=QUICK,
-        undo=remove_file,
-        ended=tell_end,
+for name, isolated in (("toy-open", True), ("toy-open-shared", False)):
+    register(
+        Job(
+            name=name,
+            run=open_things,
+            title="Toy: open things",
+            backoff=QUICK,
+            undo=remove_file,
+            ended=tell_end,
+            isolated=isolated,
+        )
     )
-)
+for run in (
+    nothing,
+    sleep,
+    hang,
+    compute,
+    stubborn,
+    spawn,
+    die,
+    confirm,
+    odd,
+    litter,
+    look_around,
+    run_program,
+    count_tasks,
+):
+    name = f"toy-{run.__name__.replace('_', '-')}-shared"
+    register(Job(name=name, run=run, title="Toy", backoff=QUICK, ended=tell_end, isolated=False))
 
 
 def leave_mark() -> None:
