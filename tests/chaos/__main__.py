@@ -52,6 +52,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="FAULT")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind (default: 20)")
     parser.add_argument("--lease", type=float, default=8, help="seconds (default: as shipped)")
+    parser.add_argument("--proxy", action="store_true", help="have no network namespace")
+    parser.add_argument("--patience", type=float, default=1, help="times the bounds of recovery")
     parser.add_argument("--logs", action="store_true", help="show the logs where it failed")
     parser.add_argument("--list", action="store_true", help="name the faults")
     return parser.parse_args()
@@ -91,6 +93,7 @@ def prepare(folder: Path, url: str, redis: str, lease: float) -> dict[str, str]:
 
 
 def run(chosen: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
+    from tests.chaos.links import ProxyLink, best_link
     from tests.chaos.places import Postgres, Redis, Sqlite
 
     began = time.monotonic()
@@ -99,6 +102,15 @@ def run(chosen: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     database = stack.enter_context(Sqlite(folder) if chosen.db == "sqlite" else Postgres(folder))
     # One of the two runs has a Redis, so that both ways of living are tested.
     redis = stack.enter_context(Redis(folder)) if chosen.db == "postgres" else None
+    link, far = None, {}
+    if isinstance(database, Postgres):
+        targets = {"database": database.socket, "redis": f"127.0.0.1:{redis.port}"}
+        link = stack.enter_context((ProxyLink if chosen.proxy else best_link)(targets))
+        far = {
+            "DB_URL": database.url_at(link.host, link.ports["database"]),
+            "REDIS_URL": f"redis://{link.host}:{link.ports['redis']}/0",
+        }
+        say(f"The second machine reaches the first over {link.kind}.")
     environment = prepare(folder, database.url, redis.url if redis else "", chosen.lease)
 
     from tests.chaos.faults import FAULTS, Arena
@@ -108,15 +120,19 @@ def run(chosen: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     for name in chosen.only:
         if name not in FAULTS:
             sys.exit(f"No fault is called {name!r}; see --list.")
-    with site(folder, rng, environment) as platform:
-        arena = Arena(site=platform, database=database, redis=redis, rng=rng)
+    with site(folder, rng, environment, far, link) as platform:
+        arena = Arena(site=platform, database=database, redis=redis, link=link, rng=rng)
         known = [FAULTS[name] for name in chosen.only] or list(FAULTS.values())
         faults = [fault for fault in known if fault.possible(arena)]
         rng.shuffle(faults)
         trial = Trial(platform, arena, folder, say)
         say(HEAD)
         result = trial.run(
-            faults, seconds=chosen.seconds, tasks=chosen.tasks, cancels=chosen.cancels
+            faults,
+            seconds=chosen.seconds,
+            tasks=chosen.tasks,
+            cancels=chosen.cancels,
+            patience=chosen.patience,
         )
         result.complaints += [f"left running: {left}" for left in platform.stop().items()]
         for machine in platform.machines:

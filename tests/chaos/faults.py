@@ -8,11 +8,15 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
 from tasks import processes
+from tasks.models import Attempt
+from tasks.states import Outcome
+from tests.chaos.links import ProxyLink
+from tests.chaos.load import ask
 from tests.chaos.places import Postgres, Redis, Sqlite
 from tests.chaos.site import Machine, Site, kill
 
@@ -24,7 +28,9 @@ class Arena:
     site: Site
     database: Sqlite | Postgres
     redis: Redis | None
+    link: ProxyLink | None
     rng: random.Random
+    complaints: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +210,39 @@ def shift_clock(arena: Arena) -> None:
     machine = arena.site.other
     for seconds in (-420, 420):
         machine.extra = {"CHAOS_CLOCK_OFFSET": str(seconds)}
-        machine.crew.terminate()
-        arena.site.until(lambda: machine.crew.process.poll() is not None, 15)
+        machine.restart(15)
         arena.site.until(machine.is_whole, 15)
         arena.site.pause(4)
     machine.extra = {}
-    machine.crew.terminate()
+    machine.restart(15)
+
+
+@fault("machine cut off", needs="postgresql", bound=30)
+def cut_machine(arena: Arena) -> None:
+    """Nothing gets from the other machine to the database, or back, for longer than a lease: what
+    it ran is rescued by the first, and what it says later is too late."""
+    here = [f":{pid}:" for pid in arena.site.main.crew.called("watch")]
+    arena.link.cut()
+    try:
+        cut = {
+            attempt.pk
+            for attempt in ask(lambda: list(Attempt.objects.filter(outcome="")))
+            if not any(mark in attempt.worker for mark in here)
+        }
+        arena.site.pause(settings.LEASE_SECONDS + 4)
+        outcomes = ask(lambda: set(Attempt.objects.filter(pk__in=cut).values_list("outcome")))
+    finally:
+        arena.link.mend()
+    if outcomes != {(Outcome.LOST,)}:
+        arena.complaints.append(f"attempts of the machine that was cut off are {outcomes}")
+
+
+@fault("rolling restart")
+def restart_one_by_one(arena: Arena) -> None:
+    """As a deploy does it, under load."""
+    for machine in arena.site.machines:
+        machine.restart(25)
+        arena.site.until(machine.is_whole, 25)
 
 
 @fault("disk full", needs="sqlite")

@@ -99,9 +99,14 @@ class Postgres:
     def __enter__(self) -> Postgres:
         self.server.__enter__()
         place = self.server.server("postgres")
-        login = f"{place.user}:{quote(self.server.password)}"
-        self.url = f"postgres://{login}@{quote(place.host, safe='')}:{place.port}/postgres"
+        self.socket = f"{place.host}/.s.PGSQL.{place.port}"
+        self.url = self.url_at(quote(place.host, safe=""), place.port)
         return self
+
+    def url_at(self, host: str, port: int) -> str:
+        """Its address for who sees it there."""
+        login = f"{self.server.server().user}:{quote(self.server.password)}"
+        return f"postgres://{login}@{host}:{port}/postgres"
 
     def __exit__(self, *_: object) -> None:
         self.server.remove()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import httpx
 
 from tasks import processes
 from tasks.tests.crew import Crew
+from tests.chaos.links import ProxyLink
 
 WORKERS = 3
 PAUSE = 0.5  # of the service manager, before it starts a machine's first process again
@@ -22,8 +24,15 @@ PAUSE = 0.5  # of the service manager, before it starts a machine's first proces
 class Machine:
     """One `manage.py` command and all below it, in a folder of its own."""
 
-    def __init__(self, name: str, command: list[str], folder: Path, **environment: str) -> None:
-        self.name, self.command = name, command
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.name, self.command, self.prefix = name, command, prefix
         self.folder = folder / name
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir(parents=True)
@@ -41,7 +50,8 @@ class Machine:
         self.start()
 
     def start(self) -> None:
-        self.crew = Crew(self.folder, self.command, {**self.environment, **self.extra})
+        environment = {**self.environment, **self.extra}
+        self.crew = Crew(self.folder, self.command, environment, self.prefix)
         self._ended_at = None
 
     def tend(self) -> None:
@@ -52,6 +62,18 @@ class Machine:
         if time.monotonic() >= self._ended_at + PAUSE:
             self.past.append(self.crew)
             self.start()
+
+    def terminate(self) -> None:
+        """SIGTERM to what `manage.py` has started first; there may be something before it."""
+        if not self.prefix:
+            self.crew.terminate()
+        for pid in self.crew.called("watch") if self.prefix else ():
+            processes.kill(pid, signal.SIGTERM)
+
+    def restart(self, seconds: float) -> None:
+        """End it by SIGTERM, in so many seconds; then somebody has to tend it."""
+        self.terminate()
+        self.crew.wait(seconds)
 
     def running(self, command: str) -> list[int]:
         """The processes that `manage.py COMMAND` has started first."""
@@ -93,10 +115,19 @@ def _ancestors(pid: int) -> Iterator[int]:
 class Site:
     """Both machines, and how to wait while they are tended."""
 
-    def __init__(self, folder: Path, rng: random.Random, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rng: random.Random,
+        environment: dict[str, str],
+        far: dict[str, str],
+        link: ProxyLink | None,
+    ) -> None:
+        """`far`: what the other machine's environment has otherwise."""
         self.rng = rng
-        self.main = Machine("main", ["up"], folder, **environment)
-        self.other = Machine("other", ["runworkers"], folder, **environment)
+        self.main = Machine("main", ["up"], folder, environment)
+        prefix = link.prefix if link else ()
+        self.other = Machine("other", ["runworkers"], folder, {**environment, **far}, prefix)
         self.machines = [self.main, self.other]
 
     def pause(self, seconds: float) -> None:
@@ -145,7 +176,7 @@ class Site:
         `until` would start them again.
         """
         for machine in self.machines:
-            machine.crew.terminate()
+            machine.terminate()
         limit = time.monotonic() + 30
         while any(machine.crew.process.poll() is None for machine in self.machines):
             if time.monotonic() > limit:
@@ -162,8 +193,14 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, rng: random.Random, environment: dict[str, str]) -> Iterator[Site]:
-    running = Site(folder, rng, environment)
+def site(
+    folder: Path,
+    rng: random.Random,
+    environment: dict[str, str],
+    far: dict[str, str],
+    link: ProxyLink | None,
+) -> Iterator[Site]:
+    running = Site(folder, rng, environment, far, link)
     try:
         yield running
     finally:

@@ -58,7 +58,6 @@ class Blow:
 class Result:
     """What a run found."""
 
-    seed: int
     tasks: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
@@ -80,19 +79,22 @@ class Trial:
         self.feeder = Feeder(self.team, self.folder, self.rng)
         self.meter = Meter()
 
-    def run(self, faults: list[Fault], *, seconds: float, tasks: int, cancels: int) -> Result:
-        result = Result(seed=0)
+    def run(
+        self, faults: list[Fault], *, seconds: float, tasks: int, cancels: int, patience: float
+    ) -> Result:
+        result = Result()
         if not self.site.until(self.site.is_whole, 60):
             logs = "\n".join(machine.log for machine in self.site.machines)
             raise AssertionError(f"The platform did not start: {self.site.state()}\n{logs}")
         self.meter.start()
         self.feeder.start()
+        self.site.pause(1)
         limit = time.monotonic() + seconds
         for each in faults:
             if time.monotonic() > limit:
                 self.tell(f"{each.name}: left out, the time is up")
                 continue
-            result.blows.append(self.strike(each))
+            result.blows.append(self.strike(each, each.bound * patience))
         self.site.until(lambda: len(self.feeder.pushed) >= tasks, 300)
         self.feeder.stop()
         self.all_end()
@@ -103,21 +105,21 @@ class Trial:
 
     # Faults -------------------------------------------------------------------------------------
 
-    def strike(self, each: Fault) -> Blow:
+    def strike(self, each: Fault, bound: float) -> Blow:
         before = self.in_calm()
         begin = time.monotonic()
         began = datetime.now(UTC)
         each.strike(self.arena)
         over = time.monotonic()
         back = whole = None
-        limit = over + max(each.bound + WINDOW, WHOLE) + 1
+        limit = over + max(bound + WINDOW, WHOLE) + 1
         while time.monotonic() < limit and (back is None or whole is None):
             if back is None:
                 back = self.meter.back_at(over, ENOUGH * before, WINDOW)
             if whole is None and self.site.is_whole():
                 whole = time.monotonic()
             self.site.pause(0.1)
-        if back is not None and back > over + each.bound:
+        if back is not None and back > over + bound:
             back = None
         blow = Blow(
             name=each.name,
@@ -127,7 +129,7 @@ class Trial:
             back=None if back is None else back - over,
             after=None if back is None else self.meter.rate(back, back + WINDOW),
             whole=None if whole is None else whole - over,
-            bound=each.bound,
+            bound=bound,
         )
         self.tell(row(blow))
         return blow
@@ -135,7 +137,7 @@ class Trial:
     def in_calm(self) -> float:
         """Ends a second while nothing is done to the platform."""
         since = time.monotonic()
-        self.site.until(lambda: self.meter.rate(since, since + CALM) is not None, 60)
+        self.site.until(lambda: self.meter.rate(since, since + CALM) is not None, CALM + 30)
         return self.meter.rate(since, since + CALM) or 0.0
 
     def all_end(self) -> None:
@@ -187,6 +189,7 @@ class Trial:
             (blow.began, datetime.fromtimestamp(blow.began.timestamp() + blow.lasted, UTC))
             for blow in result.blows
         ]
+        result.complaints += self.arena.complaints
         for title, found in (
             ("lost", verdict.lost(pushed, fates)),
             ("overlap", verdict.overlaps(lines)),
