@@ -22,11 +22,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from tasks import housekeeper, watcher
-from tasks.housekeeper import guarded, tend
+from tasks.housekeeper import guarded, see, tend
 from tasks.models import Worker
 from tasks.periodic import Rounds
 from tasks.presence import HEARTBEAT, Presence
-from tasks.upkeep import NOTHING, Upkeep
+from tasks.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,7 @@ class Chores:
 
     def do(self) -> float:
         """All of it; how many seconds until the next."""
-        guarded(self.presence.tell)
-        sight = guarded(self._upkeep.look) or NOTHING
+        sight = see(self._upkeep, self.presence)
         guarded(*tend(sight))
         return housekeeper.TICK if sight.elected or sight.here else HEARTBEAT
 

@@ -166,8 +166,7 @@ class Chores:
 
     def do(self) -> bool:
         """All of it; whether due tasks wait although workers of this watcher are free."""
-        guarded(self.presence.tell)
-        sight = guarded(self._upkeep.look) or NOTHING
+        sight = see(self._upkeep, self.presence)
         guarded(*tend(sight))
         if sight.left or self._leftovers.busy:
             guarded(self._leftovers.look)
@@ -178,6 +177,14 @@ class Chores:
             host=processes.place(), outcome="", worker=self.presence.name
         )
         return running.count() < self._workers
+
+
+def see(upkeep: Upkeep, presence: Presence) -> Sight:
+    """A look, and a sign of life even where that fails."""
+    sight = guarded(upkeep.look)
+    if sight is None:
+        guarded(presence.tell_now)
+    return sight or NOTHING
 
 
 def tend(sight: Sight) -> list[Callable[[], object]]:

@@ -19,7 +19,7 @@ from tasks.models import Chore, Worker
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SLEEP = 5.0  # between looks, for new rows and clocks that jump
+LONGEST_SLEEP = 10.0  # between looks, for new rows and clocks that jump
 SHORTEST_SLEEP = 0.02
 BUSY_SLEEP = 0.5
 ALIVE_SECONDS = 6.0  # since a daemon's last heartbeat

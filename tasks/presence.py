@@ -31,10 +31,16 @@ class Presence:
         }
         self._told = float("-inf")
 
-    def tell(self, *, anew: bool = False) -> None:
-        """Refresh the heartbeat, where it is time to or the row has gone."""
-        if not anew and processes.now() < self._told + HEARTBEAT:
-            return
+    def is_due(self) -> bool:
+        return processes.now() >= self._told + HEARTBEAT
+
+    def tell(self) -> None:
+        """Refresh the heartbeat where it is time to."""
+        if self.is_due():
+            self.tell_now()
+
+    def tell_now(self) -> None:
+        """Refresh the heartbeat, and make the row where it isn't there (any more)."""
         mine = Worker.objects.filter(name=self.name)
         if not mine.update(heartbeat_at=clock.now()):
             Worker.objects.create(name=self.name, heartbeat_at=clock.now(), **self._row)

@@ -10,9 +10,11 @@ done twice does no harm, for each move is a compare-and-swap.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tasks import clock, processes, queue, reaper
@@ -58,11 +60,16 @@ class Upkeep:
         self.elected = False
 
     def look(self) -> Sight:
-        """One query, whatever it finds; our own Worker row is made where it isn't there."""
-        mine = Worker.objects.filter(name=self._presence.name)
-        row: Any = mine.values(**self._questions()).first()
-        if row is None:
-            self._presence.tell(anew=True)
+        """One query, whatever it finds; with the heartbeat, where it is time for one, in the same
+        transaction.
+        """
+        row: Any = None
+        with transaction.atomic() if self._presence.is_due() else nullcontext():
+            self._presence.tell()
+            mine = Worker.objects.filter(name=self._presence.name)
+            row = mine.values(**self._questions()).first()
+        if row is None:  # somebody has removed our row
+            self._presence.tell_now()
             return NOTHING
         self.elected = not row["elder"]
         late = tuple(duty for name, duty in self._duties.items() if row[f"late_{name}"])
