@@ -4,6 +4,7 @@
     policy.visible(user, Plan.objects.all())    -> the rows this user may see
     policy.teams_where(user, Verb.CHANGE)       -> the teams in which this user may change things
     policy.get_or_404(user, Verb.RUN, Plan.objects.all(), pk=7)
+    policy.may_operate(user)                    -> bool, about what belongs to no team
 
 What is asked about is a `Team`, a `User`, or a row of a model that names the way to its team:
 `Teamwork` does so for every row a team owns; a row that hangs on one says it itself, as
@@ -70,6 +71,13 @@ def teams_where(user: Asker, verb: Verb) -> QuerySet[Team]:
         return Team.objects.all()
     joined = Membership.objects.filter(user=asker, role__in=verb.value)
     return Team.objects.filter(pk__in=joined.values("team"))
+
+
+def may_operate(user: Asker) -> bool:
+    """Whether `user` may hold back and let go what belongs to no team and serves them all: queues,
+    kinds of job, workers. Staff may."""
+    asker = _active(user)
+    return asker is not None and (asker.is_staff or asker.is_superuser)
 
 
 def get_or_404(user: Asker, verb: Verb, queryset: QuerySet[Row], **lookup: Any) -> Row:

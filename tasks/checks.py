@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from tasks import clock
+from tasks import clock, pauses
 from tasks.models import Task, Worker
 from tasks.states import Status
 
@@ -129,7 +129,7 @@ def workers() -> str:
     """Every queue in which something waits needs a worker, and so does the default one."""
     crews = list(alive().filter(kind=Worker.Kind.WORKER))
     served = {queue for crew in crews for queue in crew.queues}
-    queued = Task.objects.filter(status=Status.QUEUED).order_by()
+    queued = pauses.without(Task.objects.filter(status=Status.QUEUED)).order_by()
     waiting = queued.values_list("queue", flat=True).distinct()
     for queue in sorted({settings.QUEUE, *waiting}):
         if queue not in served:

@@ -17,6 +17,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection, transaction
 
 from tasks import wakes
+from tasks.conditions import Condition
 from tasks.live import nudges
 from tasks.models import Pause, Task
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 CLAIMS_MS = 1000
 
 
-def pause(kind: Pause.Kind, name: str, *, by: User | None, reason: str = "") -> Pause:
+def pause(kind: Pause.Kind | str, name: str, *, by: User | None, reason: str = "") -> Pause:
     """Hold it back; the pause there is already, unchanged, where it is held back."""
     with transaction.atomic():
         _wait_for_claims()
@@ -43,7 +44,7 @@ def pause(kind: Pause.Kind, name: str, *, by: User | None, reason: str = "") -> 
     return made
 
 
-def resume(kind: Pause.Kind, name: str, *, by: User | None) -> bool:
+def resume(kind: Pause.Kind | str, name: str, *, by: User | None) -> bool:
     """Let it go on; False where it wasn't held back."""
     with transaction.atomic():
         known = Pause.objects.select_for_update().filter(kind=kind, name=name).first()
@@ -56,14 +57,17 @@ def resume(kind: Pause.Kind, name: str, *, by: User | None) -> bool:
     return True
 
 
+_NOT_HELD = Condition(
+    """{0} NOT IN (SELECT "name" FROM "tasks_pause" WHERE "kind" = 'queue')
+    AND {1} NOT IN (SELECT "name" FROM "tasks_pause" WHERE "kind" = 'job')""",
+    "queue",
+    "job",
+)
+
+
 def without(tasks: QuerySet[Task]) -> QuerySet[Task]:
     """Those of them that no pause holds back."""
-    held = Pause.objects.order_by()
-    return tasks.exclude(
-        queue__in=held.filter(kind=Pause.Kind.QUEUE).values("name"),
-    ).exclude(
-        job__in=held.filter(kind=Pause.Kind.JOB).values("name"),
-    )
+    return tasks.filter(_NOT_HELD)
 
 
 def over(task: Task, pauses: Iterable[Pause] | None = None) -> Pause | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Count, OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 
 from tasks import wakes
+from tasks.conditions import Condition
 from tasks.models import Task, Turn
 from tasks.states import Status, WhenBusy
 
@@ -20,19 +20,28 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+_TAKEN = 'SELECT COUNT(*) FROM "tasks_turn" WHERE "tasks_turn"."key" = {0}'
+_FREE = Condition(
+    f"{{0}} = '' OR {{1}} > ({_TAKEN})",
+    "concurrency_key",
+    "concurrency_limit",
+)
+_DECIDABLE = Condition(
+    f"{{0}} = '' OR {{2}} = '{WhenBusy.SKIP}' OR {{1}} > ({_TAKEN})",
+    "concurrency_key",
+    "concurrency_limit",
+    "when_busy",
+)
+
+
 def free() -> Q:
     """Tasks without a key, and those for whom a place at theirs is free."""
-    return Q(concurrency_key="") | Q(concurrency_limit__gt=_taken())
+    return Q(_FREE)
 
 
 def decidable() -> Q:
     """Those that a claim can do something about: start them, or skip them where they say so."""
-    return Q(concurrency_key="") | Q(when_busy=WhenBusy.SKIP) | Q(concurrency_limit__gt=_taken())
-
-
-def _taken() -> Coalesce:
-    same = Turn.objects.filter(key=OuterRef("concurrency_key")).order_by()
-    return Coalesce(Subquery(same.values("key").annotate(n=Count("pk")).values("n")), Value(0))
+    return Q(_DECIDABLE)
 
 
 def take(task: Task) -> bool:

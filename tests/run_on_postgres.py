@@ -24,6 +24,7 @@ TESTS = (
     "tasks/tests/test_hand_out_tokens.py",
     "tasks/tests/test_lose_database_live.py",
     "tasks/tests/test_move_task.py",
+    "tasks/tests/test_pause_queue.py",
     "tasks/tests/test_poll_live.py",
     "tasks/tests/test_push_task.py",
     "tasks/tests/test_retry_task.py",

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
+from django.db.models import Exists
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -256,3 +257,12 @@ def test_real_workers_keep_to_the_limit_and_lose_none(toys, shared_workers):
     assert overlapping(toys) == 2
     assert all(toys.ledger.of(work, "end") == [1] for work in works)
     assert not Turn.objects.exists()
+
+
+def test_what_is_due_can_be_asked_inside_another_query(toys):
+    at_key(toys)
+    waiting = at_key(toys)
+    others = Task.objects.filter(pk=waiting.pk).annotate(due=Exists(queue.due(["default"])))
+    assert others.get().due
+    claim()
+    assert not others.get().due
