@@ -14,6 +14,7 @@ from django.conf import settings
 
 from tasks import processes
 from tasks.models import Attempt
+from tasks.presence import ALIVE_SECONDS
 from tasks.states import Outcome
 from tests.chaos.links import ProxyLink
 from tests.chaos.load import ask
@@ -229,7 +230,8 @@ def cut_machine(arena: Arena) -> None:
             for attempt in ask(lambda: list(Attempt.objects.filter(outcome="")))
             if not any(mark in attempt.worker for mark in here)
         }
-        arena.site.pause(settings.LEASE_SECONDS + 4)
+        # It may have been the one that rescues: its heartbeat has to be missed as well.
+        arena.site.pause(max(settings.LEASE_SECONDS, ALIVE_SECONDS) + 4)
         outcomes = ask(lambda: set(Attempt.objects.filter(pk__in=cut).values_list("outcome")))
     finally:
         arena.link.mend()
