@@ -46,6 +46,8 @@ def write(
         if lease.dirty and lease.renew() is Hold.LOST:
             return None
         try:
+            if end.outcome == Outcome.SUCCEEDED:
+                return transitions.succeed(task, end.result)
             return transitions.finish(
                 task.pk,
                 task.attempt,

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from tasks import clock, pauses, places, processes, registry, transitions, turns, wakes
+from tasks import clock, pauses, places, processes, registry, strokes, transitions, turns, wakes
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
@@ -188,6 +188,12 @@ def claim(queues: Sequence[str], worker: str) -> Task | None:
 
 def _claim_best(queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
     """The best due task, and whether it is ours now."""
+    if strokes.can():
+        task, some = strokes.take(due, queues, worker)
+        if task is not None:
+            nudges.send()
+        if task is not None or not some:
+            return task, task is not None
     if connection.features.has_select_for_update_skip_locked:
         with transaction.atomic():
             task = due(queues).select_for_update(skip_locked=True).first()
