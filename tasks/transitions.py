@@ -57,7 +57,7 @@ def move(
     same = Task.objects.filter(only_if or Q(), pk=task_id, status=was)
     if attempt is not None:
         same = same.filter(attempt=attempt)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not same.update(status=to, seq=F("seq") + 1, updated_at=clock.now(), **changes):
             return False
         seq, number = (row.seq + 1, row.attempt) if row is not None else _numbers_of(task_id)

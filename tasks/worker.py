@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Sequence
@@ -40,6 +41,9 @@ def settle_in() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     processes.name_this("backdrop-worker")
     processes.adopt_orphans()
+    # What is there by now stays: forks that look for garbage need no copies of its pages.
+    gc.collect()
+    gc.freeze()
 
 
 def work(queues: Sequence[str], name: str) -> None:

@@ -21,6 +21,7 @@ from backups.pipeline.scratch import ScratchPostgres  # noqa: E402
 TESTS = (
     "accounts",
     "tasks/tests/test_cancel_task.py",
+    "tasks/tests/test_count_statements.py",
     "tasks/tests/test_hand_out_tokens.py",
     "tasks/tests/test_lose_database_live.py",
     "tasks/tests/test_move_task.py",
@@ -29,6 +30,7 @@ TESTS = (
     "tasks/tests/test_push_task.py",
     "tasks/tests/test_retry_task.py",
     "tasks/tests/test_run_job.py",
+    "tasks/tests/test_share_process.py",
     "tasks/tests/test_survive_death.py",
     "tasks/tests/test_take_turns.py",
     "tasks/tests/test_watch_task_live.py",

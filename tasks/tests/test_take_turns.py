@@ -130,7 +130,7 @@ def test_tasks_without_a_key_cost_no_statement_more(toys):
             end(claim())
         return [one["sql"].split()[0] for one in asked if "tasks_turn" in one["sql"]]
 
-    assert about_turns("") == ["SELECT"], "the claim itself"
+    assert about_turns("") in (["SELECT"], ["WITH"]), "the claim itself"
     assert about_turns("k") == ["SELECT", "SELECT", "INSERT", "SELECT", "DELETE"]
 
 
