@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
 
 from tasks import forks, processes
 from tasks.live import nudges
@@ -34,28 +34,34 @@ def send(after: float = 0.0) -> None:
     """Wake workers once this transaction has committed: a task is due, `after` so many seconds.
 
     To be called wherever a task may have become due: pushed, put back into the queue, its turn or
-    its queue set free. However often a transaction calls it, it is one wake. Commits that notify
-    take turns on the whole PostgreSQL server: don't call it for what is not due soon.
+    its queue set free. However often a transaction calls it, it is one wake.
     """
     if after > SLOW_SECONDS:
         return  # they look again before that
     if settings.REDIS_URL:
         nudges.send(nudges.DUE)
     elif connection.vendor == "postgresql" and not _sent_before():
-        transaction.on_commit(_sent)
-        with connection.cursor() as cursor:
-            cursor.execute(f"NOTIFY {CHANNEL}")
-
-
-def _sent() -> None:
-    """Marks, among what is to be done after the commit, that this transaction sends a wake.
-
-    There the mark goes with a savepoint that is rolled back, as the wake itself does.
-    """
+        transaction.on_commit(_notify)
 
 
 def _sent_before() -> bool:
-    return any(entry[1] is _sent for entry in connection.run_on_commit)
+    """Whether this transaction has a wake to send already, in no savepoint that was rolled back."""
+    return any(entry[1] is _notify for entry in connection.run_on_commit)
+
+
+def _notify() -> None:
+    """After the commit, by a statement that is its own transaction and waits for no disk.
+
+    Within it, commits that notify would take turns, on the whole server, each with its wait for
+    the disk. A wake that is lost in between is made up for by the next slow look.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, '')", [CHANNEL]
+            )
+    except DatabaseError as error:  # what was to be stored is
+        logger.warning("Workers could not be woken: %s", type(error).__name__)
 
 
 class Ear:
