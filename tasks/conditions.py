@@ -21,6 +21,8 @@ class Condition(Func):
         super().__init__(*columns, output_field=BooleanField(), **more)
         self.sql = sql
 
-    def as_sql(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
+    def as_sql(
+        self, compiler: Any, connection: Any, *rest: Any, **more: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
         names = [compiler.compile(column)[0] for column in self.get_source_expressions()]
-        return f"({self.sql.format(*names)})", []
+        return f"({self.sql.format(*names)})", ()

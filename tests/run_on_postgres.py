@@ -24,6 +24,7 @@ TESTS = (
     "tasks/tests/test_count_statements.py",
     "tasks/tests/test_hand_out_tokens.py",
     "tasks/tests/test_lose_database_live.py",
+    "tasks/tests/test_move_many_tasks.py",
     "tasks/tests/test_move_task.py",
     "tasks/tests/test_pause_queue.py",
     "tasks/tests/test_poll_live.py",

@@ -16,19 +16,19 @@ from accounts.models import User
 from accounts.policy import Verb
 from accounts.rest import ConflictError, TeamScoped
 from tasks import transitions
+from tasks.api.bulk import (
+    DRY_RUN,
+    IDEMPOTENCY_KEY,
+    KEY_TAKEN,
+    BulkCountSerializer,
+    BulkSerializer,
+    answer_bulk,
+)
 from tasks.api.control import ENDED
 from tasks.api.serializers import EventSerializer, TaskSerializer, WorkerSerializer
+from tasks.filters import TaskFilter
 from tasks.live import report
 from tasks.models import Event, Task, Worker
-from tasks.states import Status
-
-
-class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]
-    status = django_filters.MultipleChoiceFilter(choices=Status.choices, help_text="Any of these")
-
-    class Meta:
-        model = Task
-        fields: ClassVar[list[str]] = ["status", "job", "queue"]
 
 
 class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -49,7 +49,11 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
     filterset_class = TaskFilter
     ordering_fields = ["created_at", "updated_at", "run_at", "priority", "status", "job"]
     lookup_value_regex = "[0-9a-fA-F-]{36}"
-    verbs: ClassVar[dict[str, Verb]] = {"cancel": Verb.RUN, "retry": Verb.RUN}
+    verbs: ClassVar[dict[str, Verb]] = {
+        "cancel": Verb.RUN,
+        "retry": Verb.RUN,
+        "bulk": Verb.RUN,
+    }
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
@@ -71,11 +75,23 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
     @extend_schema(request=None, responses={202: TaskSerializer, **ENDED})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Put a failed task back into the queue, with fresh tries."""
+        """Put a failed task back into the queue with fresh tries; quarantine ends with that."""
         task = self.get_object()
         if not transitions.retry(task, by=cast("User", request.user)):
             raise ConflictError("Only a failed task can be retried.")
         return self._moved(task)
+
+    @extend_schema(
+        request=BulkSerializer,
+        parameters=[DRY_RUN, IDEMPOTENCY_KEY],
+        responses={202: TaskSerializer, 200: BulkCountSerializer, **KEY_TAKEN},
+        filters=False,
+    )
+    @action(detail=False, methods=["post"], pagination_class=None)
+    def bulk(self, request: Request) -> Response:
+        """Cancel or retry all tasks of a team that the filters name, by a task of its own; with
+        `dry_run=true` only count them."""
+        return answer_bulk(request, self.get_serializer_context())
 
     @extend_schema(
         responses=EventSerializer(many=True), filters=False

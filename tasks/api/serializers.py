@@ -9,7 +9,20 @@ from rest_framework import serializers
 from tasks.checks import is_alive
 from tasks.live import report
 from tasks.models import Event, Task, Worker
-from tasks.states import Status
+from tasks.states import Status, WhenBusy
+
+RULES = (
+    "tries",
+    "deadline_seconds",
+    "stall_seconds",
+    "expires_at",
+    "backoff",
+    "crashes",
+    "quarantined_at",
+    "concurrency_key",
+    "concurrency_limit",
+    "when_busy",
+)
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -19,6 +32,13 @@ class ProgressSerializer(serializers.Serializer[Any]):
     percent = serializers.FloatField(allow_null=True, help_text="100 only once it has succeeded")
     rate = serializers.FloatField(allow_null=True, help_text="Units a second")
     eta_seconds = serializers.FloatField(allow_null=True)
+
+
+class BackoffSerializer(serializers.Serializer[Any]):
+    first = serializers.FloatField(help_text="Seconds before the second try")
+    factor = serializers.FloatField(help_text="Of each pause to the one before")
+    most = serializers.FloatField(help_text="Seconds")
+    jitter = serializers.FloatField(help_text="The part of each pause that is drawn by lot")
 
 
 class StatusSerializer(serializers.Serializer[Task]):
@@ -59,6 +79,22 @@ class TaskSerializer(StatusSerializer):
     updated_at = serializers.DateTimeField()
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     worker = serializers.CharField()
+    tries = serializers.IntegerField(help_text="Attempts that count against the limit")
+    deadline_seconds = serializers.IntegerField(allow_null=True, help_text="Of an attempt")
+    stall_seconds = serializers.IntegerField(
+        allow_null=True, help_text="An attempt without a word for so long fails"
+    )
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="The end of it, whatever tries are left"
+    )
+    backoff = BackoffSerializer(allow_null=True, help_text="null: as the job has it")
+    crashes = serializers.IntegerField(help_text="Attempts in a row that killed their process")
+    quarantined_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is kept from killing more; a retry releases it"
+    )
+    concurrency_key = serializers.CharField(help_text="Tasks with the same key take turns")
+    concurrency_limit = serializers.IntegerField(help_text="How many of its key run at once")
+    when_busy = serializers.ChoiceField(choices=WhenBusy.choices)
 
     def to_representation(self, instance: Task) -> dict[str, Any]:
         return {
@@ -73,6 +109,7 @@ class TaskSerializer(StatusSerializer):
             "updated_at": instance.updated_at,
             "cancel_requested_at": instance.cancel_requested_at,
             "worker": instance.worker,
+            **{name: getattr(instance, name) for name in RULES},
         }
 
 
