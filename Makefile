@@ -1,12 +1,14 @@
 # Every target works as root and as an ordinary user, in a fresh clone, with Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt proto bench lock clean environment demo-environment dev-environment
+.PHONY: help demo up test check fmt proto bench chaos lock clean environment demo-environment
+.PHONY: dev-environment
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
     if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; \
     done)
 BIN := .venv/bin
 TESTS ?=
+CHAOS ?=
 
 help: ## this list
 	@echo "Backdrop: make TARGET, where TARGET is one of"
@@ -38,6 +40,10 @@ proto: dev-environment ## generate the gRPC stubs from proto/
 bench: dev-environment ## measure backups beside what people use otherwise
 	@$(PYTHON) scripts/system.py need bench
 	@$(BIN)/python -m benchmarks
+
+chaos: dev-environment ## kill everything under load, on SQLite and on PostgreSQL, for ten minutes
+	@$(PYTHON) scripts/system.py need test
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 lock: dev-environment ## pin requirements*.txt anew from pyproject.toml
 	@sh scripts/lock.sh

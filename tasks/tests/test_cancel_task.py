@@ -39,6 +39,23 @@ def test_it_works(toys):
     assert not transitions.cancel(row, by=None)
 
 
+def test_nineteen_of_twenty_cancels_take_a_second_at_most(toys):
+    """Whatever it does: Python, a system call, C code, being deaf to SIGTERM."""
+    taken = []
+    for kind in ("sleep", "hang", "compute", "stubborn") * 5:
+        work = toys.push(kind)
+        toys.ledger.wait_for(work, "begin")
+        taken.append(cancel_and_time(work))
+    assert sorted(taken)[18] <= 1.0
+
+
+def test_a_job_that_hears_it_has_a_second_to_clean_up_in(toys):
+    work = toys.push("tidy", args={"seconds": 0.7})
+    toys.ledger.wait_for(work, "begin")
+    cancel_and_time(work)
+    assert toys.ledger.of(work, "tidied") == [1]
+
+
 @pytest.mark.parametrize("kind", ["hang", "compute", "stubborn"])
 def test_no_kind_of_job_can_resist(toys, kind):
     work = toys.push(kind)

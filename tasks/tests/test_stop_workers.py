@@ -11,7 +11,7 @@ import pytest
 from tasks import processes, transitions
 from tasks.models import Worker
 from tasks.states import Outcome, Status
-from tasks.tests.crew import Crew, crew, daemon, until
+from tasks.tests.crew import Crew, Work, crew, daemon, until
 
 
 def test_it_works(toys, tmp_path):
@@ -134,6 +134,35 @@ def test_a_killed_watcher_leaves_no_process_and_its_task_goes_on_elsewhere(toys,
         transitions.cancel(program.row, by=None)
         program.ends()
     assert not toys.ledger.overlaps(work)
+
+
+def test_a_rolling_restart_under_load_loses_nothing_and_counts_no_try(toys, tmp_path):
+    def push_some() -> list[Work]:
+        return [toys.push("tick", args={"seconds": 0.6}, max_attempts=1) for _ in range(8)]
+
+    def restart_under_load(old: Crew) -> None:
+        works.extend(push_some())
+        toys.ledger.wait_for(works[-8], "begin")
+        old.terminate()
+        assert old.wait(10) == 0
+        old.leaves_nothing(1)
+        works.extend(push_some())
+
+    works: list[Work] = []
+    hasty = {"SHUTDOWN_GRACE_SECONDS": "0.1"}  # so that some goes back to the queue
+    with crew(tmp_path, **hasty) as first, crew(tmp_path, **hasty) as second:
+        restart_under_load(first)
+        with crew(tmp_path, **hasty):
+            restart_under_load(second)
+            with crew(tmp_path, **hasty):
+                for work in works:
+                    assert work.ends().status == Status.SUCCEEDED
+    for work in works:
+        *before, last = work.outcomes
+        assert last == Outcome.SUCCEEDED
+        assert set(before) <= {Outcome.INTERRUPTED}
+        assert work.row.tries == 1
+        assert not toys.ledger.overlaps(work)
 
 
 def test_workers_serve_the_queues_they_are_given_and_no_others(toys, tmp_path):

@@ -137,6 +137,17 @@ def test_work_goes_on_within_ten_seconds_when_the_pool_itself_is_hurt(toys, work
     until(lambda: is_replaced(workers, leader), 10, "the pool is replaced")
 
 
+def test_idle_workers_killed_one_after_another_keep_work_from_nobody(toys, workers):
+    """Each may have held the lock of the queue that all of its pool read from."""
+    for _ in range(6):
+        for pid in workers.idle_workers()[:1]:
+            processes.kill(pid)
+        time.sleep(0.4)
+    killed = time.monotonic()
+    assert toys.push("nothing").ends(10).status == Status.SUCCEEDED
+    assert time.monotonic() - killed < 10
+
+
 def test_a_pool_that_hangs_is_replaced(toys, workers):
     """Nobody died, and yet tasks wait beside idle workers: only the watchdog can see that."""
     leader = workers.leader

@@ -76,6 +76,16 @@ def stubborn(context):
         time.sleep(0.1)
 
 
+def tidy(context):
+    """Cleans up for a while when it is told to stop."""
+    note(context, "begin")
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(context.args["seconds"])
+        note(context, "tidied")
+
+
 def spawn(context):
     """A program of its own group's, a deaf one, and one that leaves the group."""
     for preface in ("", "trap '' TERM; ", "exec setsid "):
@@ -245,6 +255,7 @@ for run in (
     hang,
     compute,
     stubborn,
+    tidy,
     spawn,
     spawn_here,
     die,
@@ -272,6 +283,7 @@ for run in (
     hang,
     compute,
     stubborn,
+    tidy,
     spawn,
     die,
     confirm,

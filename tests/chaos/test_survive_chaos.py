@@ -1,5 +1,5 @@
-"""A short form of the chaos suite, with other faults in another order each time. A failure shows the
-seed: `python -m tests.chaos --db … --seed …` brings the same faults again."""
+"""A short form of the chaos suite, with other faults in another order each time. A failure shows
+the seed: `python -m tests.chaos --db … --seed …` brings the same faults again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SHORT = ("--seconds", "16", "--tasks", "150", "--cancels", "1", "--lease", "3", "--patience", "3")
+SHORT = ("--seconds", "12", "--tasks", "100", "--cancels", "1", "--lease", "3", "--patience", "3")
 
 
 def chaos(*options: str) -> subprocess.CompletedProcess[str]:
@@ -28,11 +28,5 @@ def test_it_works(db):
 
 
 def test_a_machine_that_is_cut_off_is_rescued_by_the_other_and_changes_nothing_later():
-    done = chaos("--db", "postgres", "--only", "machine cut off")
-    assert done.returncode == 0
-
-
-def test_the_same_over_a_link_that_only_falls_silent():
-    done = chaos("--db", "postgres", "--only", "machine cut off", "--proxy")
-    assert "over a proxy" in done.stdout
-    assert done.returncode == 0
+    """Over a cable between two network namespaces, or a proxy where there can't be one."""
+    assert chaos("--db", "postgres", "--only", "machine cut off").returncode == 0
