@@ -108,6 +108,8 @@ class Backup(Teamwork):
                 title=f"Restore {self.database.name} into {dbname}",
                 args={"backup": str(self.pk)},
                 queue=target.queue,
+                # Not beside another into the same one, nor beside a backup of what it replaces.
+                concurrency_key=_turn_into(target, dbname),
             )
             return Restore.objects.create(
                 team=self.team,
@@ -133,6 +135,7 @@ class Backup(Teamwork):
                 title=f"Prove {self.database.name}",
                 args={"backup": str(self.pk)},
                 queue=self.database.queue,
+                concurrency_key=f"drill:{self.database.pk}",
                 idempotency_key=idempotency_key,
             )
             proof, _ = Proof.objects.get_or_create(
@@ -146,3 +149,9 @@ class Backup(Teamwork):
                 f"This backup of {self.database.name} is not complete and can't be {verb}.",
                 remedy="Choose one that is.",
             )
+
+
+def _turn_into(target: Database, dbname: str) -> str:
+    """Restores into one database take turns, with its backups too where it is the one backed up."""
+    own = f"database:{target.pk}"
+    return own if dbname == target.dbname else f"{own}:{dbname}"

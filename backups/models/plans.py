@@ -97,6 +97,7 @@ class Plan(Teamwork):
                 deadline_seconds=self.deadline_seconds,
                 # The source watches its own side, and can say what it waits for.
                 stall_seconds=self.stall_seconds + STALL_MARGIN_SECONDS,
+                concurrency_key=f"database:{self.database.pk}",  # one at a time: others wait
                 idempotency_key=idempotency_key,
                 request_digest=sha256(f"backup plan {self.pk}".encode()).hexdigest(),
             )
