@@ -23,6 +23,7 @@ from backups.models import Firing, Schedule
 from backups.moments import TimingError
 from backups.notifications import notices
 from tasks import clock
+from tasks.models import Turn
 from tasks.states import ENDED, Status
 
 if TYPE_CHECKING:
@@ -338,6 +339,8 @@ def _untold(now: Any) -> Q:
     failed = Q(state=State.FAILED)
     unstarted = Q(state=State.CLAIMED)
     queued = Q(state=State.STARTED, task__status=Status.QUEUED, task__attempt=0)
+    # What waits for another backup of its database will have its turn.
+    queued &= ~Q(task__concurrency_key__in=Turn.objects.values("key"))
     stuck = Q(moment__lt=now - GRACE, created_at__lt=now - GRACE)
     recent = Q(late_told_at__isnull=True, moment__gt=now - timedelta(days=2))
     return recent & (failed | stuck & (unstarted | queued))
