@@ -21,11 +21,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import policy
-from accounts.models import User
+from accounts.models import Team, User
 from accounts.policy import Verb
-from tasks import transitions
+from tasks import bulk, pauses, places, transitions
+from tasks.bulk import Action
 from tasks.checks import is_alive
-from tasks.models import Attempt, Task, Worker
+from tasks.models import Attempt, Pause, Task, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +37,17 @@ if TYPE_CHECKING:
 
     TaskPages = ModelAdmin[Task]
     WorkerPages = ModelAdmin[Worker]
+    PausePages = ModelAdmin[Pause]
     AttemptTable = TabularInline[Attempt, Task]
 else:  # unfold has no types
     from unfold.admin import ModelAdmin, TabularInline
 
-    TaskPages = WorkerPages = ModelAdmin
+    TaskPages = WorkerPages = PausePages = ModelAdmin
     AttemptTable = TabularInline
 
 EVENTS_SHOWN = 200
+MOVED_AT_ONCE = 100
+BULK_ROWS = 2000  # whose ids one task of bulk work bears
 
 
 class ReadOnly:
@@ -57,6 +61,19 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class Quarantined(admin.SimpleListFilter):
+    title = "quarantine"
+    parameter_name = "quarantined"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("true", "In quarantine"), ("false", "Not in quarantine")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(quarantined_at__isnull=self.value() != "true")
 
 
 class AttemptInline(ReadOnly, AttemptTable):
@@ -74,6 +91,7 @@ class TaskAdmin(ReadOnly, TaskPages):
     list_display = ["name", "job", "brief", "team", "queue", "owner", "attempt", "created_at"]
     list_filter = [
         "status",
+        Quarantined,
         "job",
         "queue",
         ("team", admin.RelatedOnlyFieldListFilter),
@@ -93,9 +111,16 @@ class TaskAdmin(ReadOnly, TaskPages):
         "queue",
         "priority",
         "run_at",
+        "expires_at",
+        "concurrency_key",
+        "concurrency_limit",
+        "when_busy",
         "attempt",
         "tries",
         "max_attempts",
+        "backoff",
+        "crashes",
+        "quarantined_at",
         "worker",
         "args",
         "result",
@@ -160,6 +185,7 @@ class TaskAdmin(ReadOnly, TaskPages):
         )
 
     def _inside(self, task: Task) -> SafeString:
+        places.tell([task])
         context = {
             "task": task,
             "events": reversed(task.events.order_by("-seq")[:EVENTS_SHOWN]),
@@ -182,20 +208,38 @@ class TaskAdmin(ReadOnly, TaskPages):
 
     @admin.action(description="Cancel", permissions=["run"])
     def cancel_chosen(self, request: HttpRequest, tasks: QuerySet[Task]) -> None:
-        self._move_all(request, tasks, transitions.cancel, "asked to stop or cancelled")
+        self._move_all(request, tasks, Action.CANCEL, "asked to stop or cancelled")
 
     @admin.action(description="Try again", permissions=["run"])
     def retry_chosen(self, request: HttpRequest, tasks: QuerySet[Task]) -> None:
-        self._move_all(request, tasks, transitions.retry, "put back into the queue")
+        self._move_all(request, tasks, Action.RETRY, "put back into the queue")
 
     def _move_all(
-        self, request: HttpRequest, tasks: QuerySet[Task], verb: Callable[..., bool], done: str
+        self, request: HttpRequest, tasks: QuerySet[Task], action: Action, done: str
     ) -> None:
-        chosen = list(tasks)
+        chosen = list(tasks.order_by().values_list("pk", "team_id"))
         allowed = policy.visible(request.user, tasks, Verb.RUN)
-        moved = sum(verb(task, by=_asker(request)) for task in allowed)
+        if len(chosen) > MOVED_AT_ONCE:
+            self._ask_for_bulk(request, allowed, action)
+            return
+        moved = sum(bulk.MOVES[action](task, by=_asker(request)) for task in allowed)
         level = messages.SUCCESS if moved == len(chosen) else messages.WARNING
         self.message_user(request, f"{moved} of {len(chosen)} {done}.", level)
+
+    def _ask_for_bulk(self, request: HttpRequest, tasks: QuerySet[Task], action: Action) -> None:
+        """Too many to be waited for: a task does it, for each team its own."""
+        by_team: dict[int, list[str]] = {}
+        for pk, team_id in tasks.order_by().values_list("pk", "team_id"):
+            by_team.setdefault(team_id, []).append(str(pk))
+        for team in Team.objects.filter(pk__in=by_team):
+            pks = by_team[team.pk]
+            for start in range(0, len(pks), BULK_ROWS):
+                named = {"id": pks[start : start + BULK_ROWS]}
+                task = bulk.ask(action, named, team=team, by=_asker(request))
+                told = "{} of {}: <a href='{}'>a task</a> does it and counts them."
+                many = f"{len(named['id'])} tasks"
+                link = format_html(told, many, team, self._address("change", task))
+                self.message_user(request, link, messages.SUCCESS)
 
     def get_urls(self) -> list[URLPattern]:
         """The fragment that live.js fetches, and what its buttons post to."""
@@ -253,6 +297,50 @@ class WorkerAdmin(ReadOnly, WorkerPages):
     @admin.display(boolean=True)
     def alive(self, worker: Worker) -> bool:
         return is_alive(worker)
+
+
+@admin.register(Pause)
+class PauseAdmin(PausePages):
+    """Adding one holds back, deleting it resumes; staff may, everybody sees."""
+
+    list_display = ["name", "kind", "reason", "by", "since"]
+    list_filter = ["kind"]
+    list_select_related = ["by"]
+    fields: ClassVar[Any] = ["kind", "name", "reason"]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return policy.teams_where(request.user, Verb.SEE).exists()
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return policy.may_operate(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return policy.may_operate(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
+        made = pauses.pause(obj.kind, obj.name, by=_asker(request), reason=obj.reason)
+        obj.pk = made.pk
+
+    def delete_model(self, request: HttpRequest, obj: Pause) -> None:
+        pauses.resume(obj.kind, obj.name, by=_asker(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        for held in queryset:
+            pauses.resume(held.kind, held.name, by=_asker(request))
+
+    # The verbs write the history, once for every door.
+
+    def log_addition(self, request: HttpRequest, obj: Pause, message: Any) -> Any:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        return None
 
 
 def _asker(request: HttpRequest) -> User:

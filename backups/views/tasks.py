@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -14,7 +15,7 @@ from accounts import policy
 from accounts.models import User
 from accounts.policy import Verb
 from backups.views.pages import asker, go_on, page, paged
-from tasks import transitions
+from tasks import places, transitions
 from tasks.models import Event, Task
 from tasks.states import ENDED, Status
 
@@ -26,10 +27,11 @@ LINES = 500
 """As many lines of history as a page keeps; live.js drops older ones too."""
 
 FILTERS = {
-    "": ("All", ENDED),
-    "succeeded": ("Succeeded", {Status.SUCCEEDED}),
-    "failed": ("Failed", {Status.FAILED}),
-    "cancelled": ("Cancelled", {Status.CANCELLED, Status.EXPIRED}),
+    "": ("All", Q(status__in=ENDED)),
+    "succeeded": ("Succeeded", Q(status=Status.SUCCEEDED)),
+    "failed": ("Failed", Q(status=Status.FAILED)),
+    "quarantined": ("Quarantined", Q(status=Status.FAILED, quarantined_at__isnull=False)),
+    "cancelled": ("Cancelled", Q(status__in={Status.CANCELLED, Status.EXPIRED})),
 }
 
 
@@ -120,9 +122,11 @@ def _get(request: HttpRequest, verb: Verb, pk: UUID) -> Task:
 def _list(request: HttpRequest) -> dict[str, Any]:
     user, chosen = asker(request), request.GET.get("status", "")
     chosen = chosen if chosen in FILTERS else ""
+    running = list(under_way(user))
+    places.tell(running)
     return {
-        "running": list(under_way(user)),
-        "ended": paged(request, ended(user).filter(status__in=FILTERS[chosen][1]), 50),
+        "running": running,
+        "ended": paged(request, ended(user).filter(FILTERS[chosen][1]), 50),
         "chosen": chosen,
         "filters": [(name, label) for name, (label, _) in FILTERS.items()],
     }
@@ -130,6 +134,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 
 def _one(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     task = policy.get_or_404(asker(request), Verb.SEE, _known(asker(request)), pk=pk)
+    places.tell([task])
     lines = Event.objects.filter(task=task).exclude(message="").order_by("-seq")[:LINES]
     return {
         "task": task,

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts import policy
 from accounts.models import User
-from tasks import pauses, registry
+from tasks import pauses
 from tasks.models import Pause
 
 
@@ -28,9 +28,7 @@ class PauseSerializer(serializers.ModelSerializer[Pause]):
         validators = ()  # what is paused already is answered as it is
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["kind"] == Pause.Kind.JOB and attrs["name"] not in registry.names():
-            known = ", ".join(registry.names())
-            raise serializers.ValidationError({"name": f"No job is called so; known: {known}."})
+        Pause(**attrs).clean()
         return attrs
 
 

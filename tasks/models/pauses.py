@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+
+from tasks import registry
 
 
 class Pause(models.Model):
@@ -29,3 +32,9 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+    def clean(self) -> None:
+        """Queues need no list of their own; kinds of job are known."""
+        if self.kind == Pause.Kind.JOB and self.name not in registry.names():
+            known = ", ".join(registry.names())
+            raise ValidationError({"name": f"No job is called so; known: {known}."})
