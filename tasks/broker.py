@@ -27,7 +27,7 @@ from tasks.states import Status
 
 logger = logging.getLogger(__name__)
 
-POLL_SQLITE = 0.05
+POLL_SQLITE = 0.02
 LOOK_ANYWAY = 0.25  # SQLite: seconds between looks while nobody writes, for rows becoming due
 TOKEN_AGAIN = 0.5  # seconds before a row that still waits gets another token
 LOOK_AHEAD = 16
