@@ -142,3 +142,50 @@ def test_finding_nothing_due_costs_one_query(team, django_assert_max_num_queries
     # PostgreSQL's row lock needs a transaction around it, here a savepoint of the test's.
     with django_assert_max_num_queries(1 if connection.vendor == "sqlite" else 3):
         assert queue.claim(["default"], "me") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_requests_under_one_key_one_wins_and_the_other_is_refused(team, owner, tmp_path):
+    """By processes, each in a transaction of its own that has more to write."""
+
+    def ask(number: int) -> None:
+        try:
+            with transaction.atomic():
+                task = push(team, owner=owner, idempotency_key="k", args={"number": number % 2})
+                push(team, owner=owner, title="beside")
+            said = str(task.pk)
+        except IdempotencyConflictError:
+            said = "refused"
+        (tmp_path / f"{number}").write_text(said)
+        connections.close_all()
+        os._exit(0)
+
+    connections.close_all()
+    forks = [Fork(lambda number=number: ask(number)) for number in range(6)]
+    assert all(fork.wait(30) and fork.status == 0 for fork in forks)
+    winner = Task.objects.get(idempotency_key="k")
+    said = [(tmp_path / f"{number}").read_text() for number in range(6)]
+    like = winner.args["number"]
+    assert said == [str(winner.pk) if number % 2 == like else "refused" for number in range(6)]
+    assert Task.objects.filter(title="beside").count() == 3, "who was refused has written nothing"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_whose_first_user_took_it_back_is_free(team, owner):
+    begun, give_up = threading.Event(), threading.Event()
+
+    def ask_and_take_back() -> None:
+        with transaction.atomic():
+            push(team, owner=owner, idempotency_key="k", args={"number": 1})
+            begun.set()
+            give_up.wait(10)
+            transaction.set_rollback(True)
+        connections.close_all()
+
+    first = threading.Thread(target=ask_and_take_back)
+    first.start()
+    assert begun.wait(10)
+    threading.Timer(0.3, give_up.set).start()
+    task = push(team, owner=owner, idempotency_key="k", args={"number": 2})
+    first.join()
+    assert (task.fresh, Task.objects.get().args) == (True, {"number": 2})
