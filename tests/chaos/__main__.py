@@ -45,7 +45,7 @@ def run_each(words: list[str]) -> int:
     """A process for each database, since Django serves one; the worst of their codes."""
     runs = [[*words, "--db", db] for db in DATABASES]
     if "--only" not in words:
-        silent = ("--only", "machine cut off", "--proxy", "--tasks", "100", "--cancels", "0")
+        silent = ("--only", "machine cut off", "--plain", "--tasks", "100", "--cancels", "0")
         runs.append([*words, "--db", "postgres", *silent])
     command = [sys.executable, "-m", "tests.chaos"]
     return max(subprocess.run([*command, *each], cwd=ROOT).returncode for each in runs)
@@ -54,13 +54,13 @@ def run_each(words: list[str]) -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--db", choices=DATABASES)
-    parser.add_argument("--seconds", type=float, default=240, help="no fault begins later")
+    parser.add_argument("--seconds", type=float, default=400, help="no fault begins later")
     parser.add_argument("--tasks", type=int, default=500, help="at the least")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--only", action="append", default=[], metavar="FAULT")
     parser.add_argument("--cancels", type=int, default=20, help="of each kind (default: 20)")
     parser.add_argument("--lease", type=float, default=8, help="seconds (default: as shipped)")
-    parser.add_argument("--proxy", action="store_true", help="have no network namespace")
+    parser.add_argument("--plain", action="store_true", help="no network namespace, no mount")
     parser.add_argument("--patience", type=float, default=1, help="times the bounds of recovery")
     parser.add_argument("--logs", action="store_true", help="show the logs where it failed")
     parser.add_argument("--list", action="store_true", help="name the faults")
@@ -107,13 +107,14 @@ def run(chosen: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     began = time.monotonic()
     rng = random.Random(chosen.seed)
     say(f"Chaos on {chosen.db}, seed {chosen.seed}")
-    database = stack.enter_context(Sqlite(folder) if chosen.db == "sqlite" else Postgres(folder))
+    sqlite = chosen.db == "sqlite"
+    database = stack.enter_context(Sqlite(folder, plain=chosen.plain) if sqlite else Postgres())
     # One of the two runs has a Redis, so that both ways of living are tested.
-    redis = stack.enter_context(Redis(folder)) if chosen.db == "postgres" else None
+    redis = None if sqlite else stack.enter_context(Redis(folder))
     link, far = None, {}
     if isinstance(database, Postgres):
         targets = {"database": database.socket, "redis": f"127.0.0.1:{redis.port}"}
-        link = stack.enter_context((ProxyLink if chosen.proxy else best_link)(targets))
+        link = stack.enter_context((ProxyLink if chosen.plain else best_link)(targets))
         far = {
             "DB_URL": database.url_at(link.host, link.ports["database"]),
             "REDIS_URL": f"redis://{link.host}:{link.ports['redis']}/0",

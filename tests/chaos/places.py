@@ -25,12 +25,13 @@ class Sqlite:
 
     vendor = "sqlite"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, plain: bool) -> None:
         self.folder = folder / "disk"
         self.folder.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "chaos", str(self.folder)]
-        with suppress(FileNotFoundError):
-            subprocess.run(command, stderr=subprocess.DEVNULL)
+        if not plain:
+            with suppress(FileNotFoundError):
+                subprocess.run(command, stderr=subprocess.DEVNULL)
         self.small = os.path.ismount(self.folder)
         self.path = self.folder / "chaos.sqlite3"
         self.url = f"sqlite:///{self.path}"
@@ -90,7 +91,7 @@ class Postgres:
     vendor = "postgresql"
     CONNECTIONS = 300
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         # A stop without a word must lose nothing that was committed, as on a server that counts.
         careful = {"synchronous_commit": "on", "full_page_writes": "on"}
         room = {"max_connections": str(self.CONNECTIONS), "max_locks_per_transaction": "64"}
