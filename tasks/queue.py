@@ -160,13 +160,14 @@ def _note(task: Task, *, by: User | None) -> None:
     )
 
 
-def due(queues: Sequence[str]) -> QuerySet[Task]:
+def due(queues: Sequence[str], *, now: Any = None) -> QuerySet[Task]:
     """The tasks a claim would take now, best first; served by the index `tasks_task_due`.
 
     Left out is what is paused, out of time, or waits for its turn at a key.
     """
-    ready = Task.objects.filter(status=Status.QUEUED, queue__in=queues, run_at__lte=clock.now())
-    in_time = Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())
+    now = clock.now() if now is None else now
+    ready = Task.objects.filter(status=Status.QUEUED, queue__in=queues, run_at__lte=now)
+    in_time = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
     return pauses.without(ready.filter(in_time, turns.decidable())).order_by("-priority", "run_at")
 
 

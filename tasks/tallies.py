@@ -32,8 +32,13 @@ def count(task_id: UUID | str, was: Status, to: Status) -> None:
     bound = ""
     if was == Status.RUNNING and began is not None and ended is not None:
         seconds = max(0.0, (ended - began).total_seconds())
-        bound = f"{next(each for each in BOUNDS if seconds <= each):g}"
+        bound = bound_of(seconds)
     _raise(Tally(job=job, subject=subject, status=to, le=bound), seconds)
+
+
+def bound_of(seconds: float) -> str:
+    """The span that so many seconds fall into."""
+    return f"{next(each for each in BOUNDS if seconds <= each):g}"
 
 
 def _raise(tally: Tally, seconds: float) -> None:

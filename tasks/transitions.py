@@ -246,7 +246,7 @@ def finish(
 
 def succeed(task: Task, result: Any) -> Status | None:
     """`finish` for an attempt that went well: in one statement where that is all there is to it."""
-    if strokes.can():
+    if strokes.can() and not task.concurrency_key:
         callback = CALLBACK_AGAIN if _calls_back(task.job) else None
         if strokes.succeed(task.pk, task.attempt, result, callback=callback):
             nudges.send()

@@ -116,7 +116,7 @@ def test_a_turn_that_somebody_else_took_in_the_same_moment_leaves_no_trace(toys,
     running, late = at_key(toys), at_key(toys)
     claim()
     blind = Task.objects.filter(status=Status.QUEUED)
-    monkeypatch.setattr(queue, "due", lambda queues: blind)
+    monkeypatch.setattr(queue, "due", lambda queues, **_: blind)
     assert claim() is None
     row = late.row
     assert (row.status, row.attempt, row.seq, late.attempts) == (Status.QUEUED, 0, 1, [])
@@ -130,8 +130,9 @@ def test_tasks_without_a_key_cost_no_statement_more(toys):
             end(claim())
         return [one["sql"].split()[0] for one in asked if "tasks_turn" in one["sql"]]
 
-    assert about_turns("") in (["SELECT"], ["WITH"]), "the claim itself"
-    assert about_turns("k") == ["SELECT", "SELECT", "INSERT", "SELECT", "DELETE"]
+    assert about_turns("") in (["WITH"], ["SELECT", "UPDATE"]), "the claim itself"
+    changes = [verb for verb in about_turns("k") if verb in ("INSERT", "DELETE")]
+    assert changes == ["INSERT", "DELETE"]
 
 
 def test_a_place_in_the_queue_counts_those_that_start_before(toys):

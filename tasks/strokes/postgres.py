@@ -1,43 +1,24 @@
-"""What happens most often, in one statement each, where the database can do that (PostgreSQL).
-
-To claim a task and to write down its success are moves like all others, and what they write is
-what `tasks.queue` and `tasks.transitions` write (a test compares the rows). Here the task, its
-attempt, its event and the tally change in a single statement: one way to the server and back
-instead of sixteen, one commit. What isn't plain is left to them.
+"""PostgreSQL: the task, its attempt, its event and the tally change in a single statement. That is
+one way to the server and back instead of sixteen, and one commit.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
 
 from tasks import processes
-from tasks.models import Attempt, Event, Tally, Task
-from tasks.states import Outcome, Status
+from tasks.states import Outcome
+from tasks.strokes.words import ENDED, STARTED, TABLES
 from tasks.tallies import BOUNDS, INFINITE
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.db.models import QuerySet
-
-    Due = Callable[[Sequence[str]], QuerySet[Task]]
-
-_TABLES = {
-    "task": Task._meta.db_table,
-    "attempt": Attempt._meta.db_table,
-    "event": Event._meta.db_table,
-    "tally": Tally._meta.db_table,
-}
 _NOW = "statement_timestamp()"
-_STARTED = json.dumps({"from": Status.QUEUED, "to": Status.RUNNING})
-_ENDED = json.dumps({"from": Status.RUNNING, "to": Status.SUCCEEDED})
-
 _TAKE = """
 WITH best AS MATERIALIZED ({best}),
 taken AS (
@@ -91,53 +72,24 @@ _BOUNDS = " ".join(
 )
 
 
-def can() -> bool:
-    """Whether this database takes such statements."""
-    return connection.vendor == "postgresql"
-
-
-def take(due: Due, queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
-    """Claim the best due task, if it is plain, and whether one is due at all.
-
-    The task has the fields that its minder needs; others are fetched when they are asked for.
-    """
-    best, params = _best(due, tuple(queues))
-    sql = _TAKE.format(best=best, now=_NOW, **_TABLES)
+def take(best: str, params: Sequence[Any], worker: str) -> tuple[dict[str, Any] | None, bool]:
+    """The columns of the task that is ours now, and whether one is due at all."""
+    sql = _TAKE.format(best=f"{best} FOR UPDATE SKIP LOCKED", now=_NOW, **TABLES)
     place = (processes.place(), processes.own_identity())
-    values = (worker, settings.LEASE_SECONDS, *place, f"Started by {worker}", _STARTED)
+    values = (worker, settings.LEASE_SECONDS, *place, f"Started by {worker}", STARTED)
     with connection.cursor() as cursor:
         cursor.execute(sql, (*params, *values))
-        names = [column[0] for column in cursor.description]
         row = cursor.fetchone()
+        names = [column[0] for column in cursor.description]
     if row is None or row[0] is None:
         return None, row is not None
-    return _task(dict(zip(names, row, strict=True))), True
+    return dict(zip(names, row, strict=True)), True
 
 
-@lru_cache
-def _best(due: Due, queues: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The query for the best due row, locked. To compile it costs more than to run it."""
-    sql, params = due(queues).values("id")[:1].query.sql_with_params()
-    return f"{sql} FOR UPDATE SKIP LOCKED", params
-
-
-def _task(row: dict[str, Any]) -> Task:
-    seconds_left = row.pop("seconds_left")
-    row["args"] = json.loads(row["args"])
-    names = [field.attname for field in Task._meta.concrete_fields if field.attname in row]
-    task = Task.from_db(connection.alias, names, [row[name] for name in names])
-    task.seconds_left = seconds_left
-    return task
-
-
-def succeed(task_id: UUID | str, attempt: int, result: Any, *, callback: float | None) -> bool:
-    """End an attempt and its task well; False, and nothing changed, where it isn't that simple.
-
-    `callback`: seconds until `Job.ended` is called again, where there is one.
-    """
-    sql = _SUCCEED.format(bounds=_BOUNDS, now=_NOW, **_TABLES)
-    stored = None if result is None else json.dumps(result)
+def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: float | None) -> bool:
+    """Whether it was so simple."""
+    sql = _SUCCEED.format(bounds=_BOUNDS, now=_NOW, **TABLES)
     told = f"Attempt {attempt}: {Outcome.SUCCEEDED.label}"
     with connection.cursor() as cursor:
-        cursor.execute(sql, (stored, callback, str(task_id), attempt, told, _ENDED))
+        cursor.execute(sql, (result, callback, str(task_id), attempt, told, ENDED))
         return bool(cursor.fetchone()[0])

@@ -1,0 +1,17 @@
+"""What the statements of all databases have in common."""
+
+from __future__ import annotations
+
+import json
+
+from tasks.models import Attempt, Event, Tally, Task
+from tasks.states import Status
+
+TABLES = {
+    "task": Task._meta.db_table,
+    "attempt": Attempt._meta.db_table,
+    "event": Event._meta.db_table,
+    "tally": Tally._meta.db_table,
+}
+STARTED = json.dumps({"from": Status.QUEUED, "to": Status.RUNNING})
+ENDED = json.dumps({"from": Status.RUNNING, "to": Status.SUCCEEDED})
