@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
-DEAF_SECONDS = 0.35  # the same for a child that doesn't say that it has heard it
+DEAF_SECONDS = 0.25  # the same for a child that doesn't say that it has heard it
 UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
 SIGNAL_SECONDS = 1.0  # in which signals to all processes reach each
 REPORTS_AT_ONCE = 256
