@@ -251,7 +251,7 @@ registry.register(
 )
 
 
-@periodic(every=3600)
+@periodic(every=3600, on_each_machine=True)
 def sweep_leftovers() -> None:
-    """Hourly, by every daemon; harmless when several do it."""
+    """Hourly, by a daemon of each machine, for its own disks; harmless when several do it."""
     leftovers.sweep()

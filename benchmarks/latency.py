@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 11.0  # an idle session of PostgreSQL tells its counts ten seconds late
-PUSHES = 400
-ROUNDS = 7
+PUSHES = 160
+ROUNDS = 6
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ class Periodic:
     """One function and its period in seconds."""
 
     name: str
+    """Of the function, and of its row; with the machine's where each has it to do."""
     every: float
     run: Callable[[], object]
 
@@ -39,8 +41,11 @@ class Periodic:
 _all: dict[str, Periodic] = {}
 
 
-def periodic(*, every: float) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Have the function called about every so many seconds, by one daemon each time; first at once.
+def periodic(
+    *, every: float, on_each_machine: bool = False
+) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Have the function called about every so many seconds, by one daemon each time (by one of each
+    machine, where that is asked for: for what lies on their disks); first at once.
 
     Put it into the app's `jobs.py`. It should take seconds (longer work pushes a task), and may
     raise: that is written down, and the next moment is another try. Moments that passed while it
@@ -52,6 +57,8 @@ def periodic(*, every: float) -> Callable[[Callable[[], object]], Callable[[], o
 
     def register(chore: Callable[[], object]) -> Callable[[], object]:
         name = f"{chore.__module__}.{chore.__qualname__}"
+        if on_each_machine:
+            name = f"{name} on {socket.gethostname()}"[:200]
         _all[name] = Periodic(name=name, every=every, run=chore)
         return chore
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -156,6 +157,17 @@ def test_a_clock_set_back_and_a_shorter_period_do_not_make_it_wait(marks, ahead)
     rounds.go()
     assert (row().due_at - clock.read()).total_seconds() <= 10
     assert len(marks.done) == 1, "its moment had been done"
+
+
+def test_what_each_machine_has_to_do_has_a_row_for_each(monkeypatch):
+    monkeypatch.setattr(periodic, "_all", {})
+
+    def sweep() -> None: ...
+
+    for machine in ("here", "there"):
+        monkeypatch.setattr(socket, "gethostname", lambda machine=machine: machine)
+        periodic.periodic(every=60, on_each_machine=True)(sweep)
+    assert [name.split(" on ")[1] for name in periodic.names()] == ["here", "there"]
 
 
 def test_it_looks_again_before_a_moment_far_away_should_clocks_jump():
