@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import socket
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ ERROR_LENGTH = 2_000
 IDS_LENGTH = 4_000
 PACKET_BYTES = 64 * 1024
 RESULT_BYTES = 4 * 1024 * 1024
+_kept = threading.local()
 _LARGEST = 2**63 - 1
 _UNKNOWN = -1
 
@@ -35,12 +37,16 @@ def send(end: socket.socket, kind: str, **fields: Any) -> None:
 
 def receive(end: socket.socket) -> dict[str, Any] | None:
     """The next packet; None at the end of the connection. ValueError where it isn't one of ours."""
-    data, _, flags, _ = end.recvmsg(PACKET_BYTES)
-    if not data:
+    # Kept by each thread: after a fork, every page of a new buffer would have to be copied first.
+    buffer = getattr(_kept, "buffer", None)
+    if buffer is None:
+        buffer = _kept.buffer = bytearray(PACKET_BYTES)
+    size, _, flags, _ = end.recvmsg_into([buffer])
+    if not size:
         return None
     if flags & socket.MSG_TRUNC:
         raise ValueError("a packet is too large")
-    packet = json.loads(data)
+    packet = json.loads(buffer[:size])
     if not isinstance(packet, dict) or not isinstance(packet.get("kind"), str):
         raise ValueError("a packet names no kind")
     return packet

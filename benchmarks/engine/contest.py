@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WARM = 0.1  # the share of tasks that end before the clock starts, workers' start included
 LONGEST_SECONDS = 300.0
 LOOK_SECONDS = 0.05
-IDLE_SECONDS = 0.4  # between two single requests
+IDLE_SECONDS = 0.25  # between two single requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
