@@ -51,6 +51,7 @@ GROUPS = {
     "bench": (
         Program("postgres", "postgresql", POSTGRES_FOLDERS),
         Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
+        Program("redis-server", "redis-server"),
         Program("zstd", "zstd"),
     ),
 }
