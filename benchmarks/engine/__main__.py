@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,7 @@ Turns = dict[str, list[Turn]]
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     tasks = int(os.environ.get("ENGINE_TASKS", "1000"))
     rounds = int(os.environ.get("ENGINE_ROUNDS", "3"))
     peers.prepare()
