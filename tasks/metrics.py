@@ -24,7 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from tasks import clock, registry, tallies
+from tasks import clock, pauses, registry, tallies, turns
 from tasks.models import Tally, Task, Worker
 from tasks.states import ENDED, Status
 from tasks.tallies import Durations
@@ -121,7 +121,8 @@ def ended_tasks() -> Iterator[Metric]:
 def waiting_tasks() -> Iterator[Metric]:
     now = clock.read()
     queued = Task.objects.filter(status=Status.QUEUED).order_by().values_list("queue")
-    found = queued.annotate(n=Count("pk"), since=Min("run_at", filter=Q(run_at__lte=now)))
+    free = Q(run_at__lte=now) & turns.free() & pauses.not_held()
+    found = queued.annotate(n=Count("pk"), since=Min("run_at", filter=free))
     depth: dict[Labels, float] = {(settings.QUEUE,): 0.0}
     oldest: dict[Labels, float] = {(settings.QUEUE,): 0.0}
     for queue, number, since in found:

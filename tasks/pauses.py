@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection, transaction
+from django.db.models import Q
 
 from tasks import wakes
 from tasks.conditions import Condition
@@ -65,9 +66,14 @@ _NOT_HELD = Condition(
 )
 
 
+def not_held() -> Q:
+    """Tasks that no pause holds back."""
+    return Q(_NOT_HELD)
+
+
 def without(tasks: QuerySet[Task]) -> QuerySet[Task]:
     """Those of them that no pause holds back."""
-    return tasks.filter(_NOT_HELD)
+    return tasks.filter(not_held())
 
 
 def over(task: Task, pauses: Iterable[Pause] | None = None) -> Pause | None:
@@ -81,11 +87,12 @@ def over(task: Task, pauses: Iterable[Pause] | None = None) -> Pause | None:
 def sentence(held: Pause) -> str:
     """For whoever waits."""
     what = (
-        f"The queue {held.name}"
+        f"the queue {held.name}"
         if held.kind == Pause.Kind.QUEUE
-        else f"Every task of the kind {held.name}"
+        else f"every task of the kind {held.name}"
     )
-    return f"Paused: {what} is held back{f' ({held.reason})' if held.reason else ''}."
+    why = held.reason.strip().rstrip(".")
+    return f"Paused: {what} is held back{f' ({why})' if why else ''}."
 
 
 def _wait_for_claims() -> None:

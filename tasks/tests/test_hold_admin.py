@@ -26,17 +26,17 @@ def browser(client, mate):
 
 def test_it_works(browser, team, mate):
     answer = browser.post(
-        f"{PAUSES}add/", {"kind": "queue", "name": "default", "reason": "A new disk"}, follow=True
+        f"{PAUSES}add/", {"kind": "queue", "name": "default", "reason": "A new disk."}, follow=True
     )
     held = Pause.objects.get()
-    assert (held.by, held.reason) == (mate, "A new disk")
+    assert (held.by, held.reason) == (mate, "A new disk.")
     assert "A new disk" in answer.content.decode()
     page = browser.get(f"{LIST}{new_task(team).pk}/change/").content.decode()
-    assert "Paused: The queue default is held back (A new disk)." in page
+    assert "Paused: the queue default is held back (A new disk)." in page
     browser.post(f"{PAUSES}{held.pk}/delete/", {"post": "yes"})
     assert not Pause.objects.exists()
     told = LogEntry.objects.order_by("pk").values_list("user", "change_message")
-    assert list(told) == [(mate.pk, "Paused. A new disk"), (mate.pk, "Resumed.")]
+    assert list(told) == [(mate.pk, "Paused. A new disk."), (mate.pk, "Resumed.")]
 
 
 def test_several_are_resumed_at_once(browser, owner):

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 QUEUE, JOB = Pause.Kind.QUEUE, Pause.Kind.JOB
 LIST = "/api/pauses/"
 BODY = {"kind": "queue", "name": "default", "reason": "A new disk"}
-TOLD = "Paused: The queue default is held back (A new disk)."
+TOLD = "Paused: the queue default is held back (A new disk)."
 
 
 def claim() -> Task | None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tasks import metrics, queue, tallies, transitions
+from tasks import metrics, pauses, queue, tallies, transitions
 from tasks.exporter import Exporter
 from tasks.models import Tally, Task, Worker
 from tasks.states import Outcome, Status
@@ -274,3 +274,17 @@ def test_a_scrape_that_fails_is_told_as_unavailable_and_the_next_one_works(db, m
         finally:
             exporter.shutdown()
             exporter.server_close()
+
+
+@pytest.mark.django_db
+def test_what_is_held_back_does_not_seem_to_wait_for_workers(team, owner):
+    ago = {"run_at": timezone.now() - timedelta(seconds=100), "team": team}
+    queue.push(job="toy-nothing", queue="held", **ago)
+    for _ in range(2):
+        queue.push(job="toy-nothing", queue="turns", concurrency_key="k", **ago)
+    assert queue.claim(["turns"], "me")
+    pauses.pause("queue", "held", by=owner)
+    samples = scraped()
+    for name in ("held", "turns"):
+        assert value("task_queue_depth", samples, queue=name) == 1
+        assert value("task_oldest_queued_seconds", samples, queue=name) == 0
