@@ -48,7 +48,7 @@ KEPT = timedelta(days=90)
 FAR = timedelta(hours=6)
 """A clock set back by less than this makes no moment come twice; by more, it was wrong before."""
 MOST_COUNTED = 1000
-NO_SCHEDULES = 9
+NO_SCHEDULES = 29
 """Ticks to rest, where there are none, before firings that were left are looked for."""
 
 
