@@ -41,7 +41,7 @@ bench: dev-environment ## measure backups beside what people use otherwise
 	@$(PYTHON) scripts/system.py need bench
 	@$(BIN)/python -m benchmarks
 
-chaos: dev-environment ## kill everything under load, on SQLite and on PostgreSQL, for ten minutes
+chaos: dev-environment ## kill everything under load, on SQLite and on PostgreSQL, for about ten minutes
 	@$(PYTHON) scripts/system.py need test
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 

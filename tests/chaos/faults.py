@@ -150,7 +150,7 @@ def kill_web(arena: Arena) -> None:
     kill(arena.site.main.running("runweb"))
 
 
-@fault("supervisor killed")
+@fault("supervisor killed", bound=30)
 def kill_supervisor(arena: Arena) -> None:
     arena.site.main.crew.process.kill()
 
