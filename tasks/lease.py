@@ -83,6 +83,7 @@ class Lease:
         self._lines: list[LogLine] = []
         self._logged = 0
         self._rate = Rate()
+        self._warned = False
 
     @property
     def over(self) -> bool:
@@ -117,7 +118,7 @@ class Lease:
             hold = self._write()
         except DOWN as error:
             connection.close()
-            logger.warning("Task %s: no renewal: %s", self._task.pk, type(error).__name__)
+            self._warn("no renewal", error)
             return Hold.UNKNOWN
         except DatabaseError as error:
             self._fields, self._lines = {}, []
@@ -125,9 +126,16 @@ class Lease:
                 "Task %s: a report can't be stored: %s", self._task.pk, type(error).__name__
             )
             return Hold.UNKNOWN
+        self._warned = False
         if hold is not Hold.LOST:
             self.until = sent + settings.LEASE_SECONDS
         return hold
+
+    def _warn(self, what: str, error: Exception) -> None:
+        """Once, until a renewal has come through again."""
+        if not self._warned:
+            logger.warning("Task %s: %s: %s", self._task.pk, what, type(error).__name__)
+        self._warned = True
 
     def _write(self) -> Hold:
         lines = self._lines
@@ -186,7 +194,7 @@ class Lease:
             stored = self._attempt().update(opened=self.opened)
         except DOWN as error:
             connection.close()
-            logger.warning("Task %s: not stored yet: %s", self._task.pk, type(error).__name__)
+            self._warn("not stored yet", error)
             return Hold.UNKNOWN
         return Hold.OURS if stored else Hold.LOST
 
