@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backups.models import Backup, Proof, Schedule
+from backups.models import Backup, Channel, Delivery, Proof, Schedule
 from tasks.models import Event, Task
 from tasks.states import Status
 from tests.browser.conftest import DESK, PHONE, photograph
@@ -64,6 +64,7 @@ def addresses(plan) -> list[str]:
     work(plan, Status.QUEUED)
     good = receipt(plan)
     Schedule.objects.create(team=plan.team, plan=plan, cron="0 2 * * *", error=f"{LONG}. " * 3)
+    channel = told(plan)
     return [
         "/",
         "/databases/",
@@ -76,6 +77,9 @@ def addresses(plan) -> list[str]:
         "/plans/new",
         "/schedules/",
         "/schedules/new",
+        "/notifications/",
+        f"/notifications/{channel.pk}",
+        f"/notifications/{channel.pk}/edit",
         "/backups/",
         f"/backups/{good.pk}",
         f"/backups/{good.pk}/restore",
@@ -96,6 +100,12 @@ def test_it_works(visit, owner, addresses, viewport, scheme):
         assert page.evaluate(WIDER) == 0, f"{address} is wider than the screen"
         assert page.evaluate(CONTRAST) == [], address
         assert page.evaluate(UNNAMED) == [], address
+
+
+@pytest.mark.parametrize("width", [740, 900, 1150, 1160])
+def test_the_menu_fits_between_phone_and_desk(visit, owner, width):
+    page = visit(owner, viewport={"width": width, "height": 600})
+    assert page.evaluate(WIDER) == 0
 
 
 def test_the_first_key_leads_past_the_menu(visit, owner):
@@ -185,6 +195,28 @@ def work(plan, status: Status, **fields) -> Task:
         task=task,
     )
     return task
+
+
+def told(plan) -> Channel:
+    """A channel with messages of each kind, and one that was told nothing yet."""
+    Channel.objects.create(
+        team=plan.team, name="mail", kind="apprise", address="mailto://x:y@example.org", events=[]
+    )
+    channel = Channel.objects.create(
+        team=plan.team, name=LONG, address="https://hooks.slack.com/services/x", enabled=False
+    )
+    for number, state in enumerate(Delivery.State.values):
+        Delivery.objects.create(
+            channel=channel,
+            event="failure",
+            subject=f"task:{number}",
+            title="Backup failed",
+            text=f"Database: {LONG}\nError: {LONG} did not answer.",
+            state=state,
+            tries=3,
+            error=f"{LONG}. " * 3 if state == Delivery.State.FAILED else "",
+        )
+    return channel
 
 
 def receipt(plan) -> Backup:
