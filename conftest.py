@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
     from accounts.models import Role, Team, User
-    from backups.pipeline.connection import PostgresServer
+    from backups.pipeline.postgres.connection import PostgresServer
     from tests.seaweed import S3Place, SeaweedServer
     from tests.web import Web
 

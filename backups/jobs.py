@@ -17,7 +17,6 @@ from backups.notifications import notices, sending
 from backups.pipeline import drill, flow, scratch
 from backups.pipeline.errors import PipelineError
 from backups.pipeline.manifest import Manifest
-from backups.pipeline.postgres.sink import drop_restoring
 from tasks import registry
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
@@ -177,7 +176,7 @@ def undo_restore(opened: Mapping[str, str]) -> None:
     """Drop the half-filled database of a dead attempt."""
     target = Database.objects.filter(pk=opened["target"]).first()
     if target is not None:
-        drop_restoring(recipes.server_of(target), opened["name"])
+        recipes.drop_restoring(target, opened["name"])
 
 
 # Drill ------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backups.pipeline import binaries
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres.scratch import ScratchPostgres
 
 OLD, NEW = 15, 18
 

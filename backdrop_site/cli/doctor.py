@@ -16,7 +16,7 @@ from backdrop_site.cli.daemon import Daemon
 from backdrop_site.cli.errors import FAILED, CommandError
 from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import put_json
-from backups.pipeline import binaries
+from backups.pipeline.postgres import binaries
 from backups.rpc import backup_pb2 as pb
 
 SECONDS = 5.0

@@ -12,11 +12,11 @@ from typing import IO, cast
 import psycopg
 
 from backups.pipeline import processes
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline.complaints import Complaints
 from backups.pipeline.errors import SourceError, StalledError
 from backups.pipeline.ports import Block
 from backups.pipeline.postgres import sentences, sessions
-from backups.pipeline.postgres.complaints import Complaints
+from backups.pipeline.postgres.connection import PostgresServer
 
 BLOCK = 1 << 20
 END_MARKER = b"-- PostgreSQL database dump complete"

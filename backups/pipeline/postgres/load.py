@@ -12,11 +12,11 @@ from typing import IO, cast
 
 import psycopg
 
-from backups.pipeline import binaries, processes
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline import processes
+from backups.pipeline.complaints import Complaints
 from backups.pipeline.errors import LackingError, PipelineError, RestoreError, StalledError
-from backups.pipeline.postgres import sentences, sessions
-from backups.pipeline.postgres.complaints import Complaints
+from backups.pipeline.postgres import binaries, sentences, sessions
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.postgres.script import Script
 
 _GRACE_SECONDS = 0.5

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline.postgres.connection import PostgresServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import LackingError, RestoreError
 from backups.pipeline.ports import Stream
 from backups.pipeline.postgres import sentences, sessions
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.postgres.load import Load
 from backups.pipeline.postgres.script import Script
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 
-from backups.pipeline import binaries, processes
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline import processes
 from backups.pipeline.errors import SourceError
 from backups.pipeline.ports import SourceInfo, Stream
-from backups.pipeline.postgres import sentences, sessions
+from backups.pipeline.postgres import binaries, sentences, sessions
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.postgres.dump import Dump
 
 _DATABASE = """
