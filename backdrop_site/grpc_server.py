@@ -16,7 +16,6 @@ from django.conf import settings
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from accounts import tokens
 from backdrop_site import grpc_address
 from backdrop_site import status as status_parts
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
@@ -130,7 +129,7 @@ async def _caller(method: str, metadata: Any) -> callers.Caller:
     kind, _, token = str(said[-1]).partition(" ")
     if kind.lower() != "bearer":
         raise StatusError(Code.UNAUTHENTICATED, "`authorization` is `Bearer <token>`.")
-    return callers.Caller(user=await ask(tokens.user_of, token.strip()))
+    return await ask(callers.Caller.by_token, token.strip())
 
 
 def _refusing(handler: Any, error: StatusError) -> Any:
