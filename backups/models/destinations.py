@@ -6,6 +6,7 @@ from django.db import models
 
 from accounts.fields import EncryptedTextField
 from accounts.models import Teamwork
+from backups import storages
 from backups.models.names import validate_name
 
 
@@ -36,3 +37,8 @@ class Destination(Teamwork):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def address(self) -> str:
+        """`s3://bucket/prefix/`, or a folder: the place as people name it."""
+        return storages.kind_of(self.kind).address(self.options)

@@ -40,15 +40,20 @@ class Kind:
     the value does not fit; `default` fills what is left out."""
     credential: str
     """What the secret is called; empty where there is none."""
+    credential_optional: bool = False
     build: Callable[[Options, str], ObjectStore]
-    """Makes the store; opens no connection."""
+    """Makes the store; opens no connection. May raise OptionsError for what no schema tells."""
+    address: Callable[[Options], str]
+    """The place as people name it, as the store describes it; its options may be half right."""
+    fetch: Callable[[Options, str, str], str]
+    """The shell's command that gets the object of a key into a file with public tools alone."""
 
     def options(self, options: Options, secret: str) -> dict[str, Any]:
         """The options with their defaults; raises OptionsError."""
         given = {name: value for name, value in options.items() if value not in (None, "")}
         errors = list(Draft202012Validator(self.schema).iter_errors(given))
         fields = {name: told for error in errors for name, told in self._told(error)}
-        if self.credential and not secret:
+        if self.credential and not self.credential_optional and not secret:
             fields["secret"] = f"Enter the {self.credential.lower()}."
         if fields:
             raise OptionsError(fields)
