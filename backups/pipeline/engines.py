@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from backups.pipeline.engine import Engine
 from backups.pipeline.errors import PipelineError, RestoreError
+from backups.pipeline.mysql.engine import MysqlEngine
 from backups.pipeline.postgres.engine import PostgresEngine
 
-_ROWS: tuple[Engine, ...] = (PostgresEngine(),)
+_ROWS: tuple[Engine, ...] = (PostgresEngine(), MysqlEngine())
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in _ROWS}
 

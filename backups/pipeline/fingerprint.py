@@ -129,7 +129,9 @@ class _Digests:
         return found
 
     def table(self, name: str, columns: tuple[str, ...]) -> _Lines:
-        return self._lines.setdefault(name, _Lines(columns))
+        lines = self._lines.setdefault(name, _Lines(columns))
+        lines.columns = lines.columns or columns  # known when its first row comes
+        return lines
 
     def large_object(self) -> _Objects:
         self._objects.begin()

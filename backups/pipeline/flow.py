@@ -63,6 +63,8 @@ def store_dump(
     watcher.message("Connecting to the database")
     info = source.check()
     watcher.log(f"{order.database} runs on {info.server_version}; {info.tool} dumps it.")
+    for warning in info.warnings:
+        watcher.log(warning, level="warning")
     started = datetime.now(UTC)
     key = _free_key(order, source.extension, store, started, reserve)
     watcher.opened("object", key=key)

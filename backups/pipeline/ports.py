@@ -32,6 +32,8 @@ class SourceInfo:
     estimated_bytes: int | None
     traits: Mapping[str, Any] = field(default_factory=dict)
     """What the engine needs to make such a database again, in JSON's types; for the manifest."""
+    warnings: tuple[str, ...] = ()
+    """What people should know of a dump of it though it goes well, each a sentence."""
 
 
 class Source(Protocol):
