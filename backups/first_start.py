@@ -1,14 +1,13 @@
-"""What a first start makes of the environment: a destination, a database with a plan and its
-schedule, and whom to tell."""
+"""What a first start makes of the environment: a destination, databases with their plans and
+schedules, and whom to tell."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
 
 from django.conf import settings
 from django.core import checks
@@ -16,9 +15,9 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.fields import Secret
 from accounts.models import Team
-from backups import moments, storages
+from backups import database_urls, moments, storages
+from backups.database_urls import Address, Variable
 from backups.models import Channel, Database, Destination, Plan, Schedule
-from backups.models.databases import SSLMODES
 from backups.models.names import NAME_PATTERN
 
 VARIABLES = {
@@ -53,8 +52,8 @@ def begin(team: Team, *, first: bool) -> None:
     destination = Destination.objects.create(
         team=team, name=kind, kind=kind, options=options, secret=secret
     )
-    address, cron = _address(), _cron()
-    if address is not None:
+    cron = _cron()
+    for address in filter(None, map(_address, database_urls.VARIABLES)):
         plan = _database(team, destination, address)
         if cron:
             Schedule.objects.create(team=team, plan=plan, cron=cron)
@@ -65,7 +64,9 @@ def begin(team: Team, *, first: bool) -> None:
 
 def mistakes() -> Iterator[str]:
     """What in these variables makes no sense: one sentence each, by the variable's name."""
-    for part in (_storage, _address, _cron, _channels):
+    addresses = [partial(_address, variable) for variable in database_urls.VARIABLES]
+    parts: tuple[Callable[[], object], ...] = (_storage, *addresses, _cron, _channels)
+    for part in parts:
         try:
             part()
         except ImproperlyConfigured as error:
@@ -93,9 +94,9 @@ def _storage() -> tuple[str, dict[str, object], str]:
     return kind, options, secret
 
 
-def _address() -> Address | None:
-    url = _given("POSTGRES_URL")
-    return Address.parse(url) if url else None
+def _address(variable: Variable) -> Address | None:
+    url = _given(variable.name)
+    return Address.parse(url, variable) if url else None
 
 
 def _cron() -> str:
@@ -145,64 +146,11 @@ def _s3_options() -> dict[str, object]:
     return {name: value for name, value in options.items() if value != ""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """What a `postgres://user:password@host:5432/name?sslmode=require` says."""
-
-    host: str
-    port: int
-    dbname: str
-    username: str
-    password: str
-    sslmode: str = ""
-
-    def __repr__(self) -> str:
-        return f"<{self.username}@{self.host}:{self.port}/{self.dbname}>"
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Percent-encoded or not: the last `@` ends the password, whatever stands before it.
-
-        Raises ImproperlyConfigured, which doesn't repeat the password.
-        """
-        scheme, _, rest = url.strip().partition("://")
-        login, _, place = rest.rpartition("@")
-        found = re.fullmatch(
-            r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/:?\[\]]*)(?::(?P<port>\d{1,5}))?"
-            r"(?:/(?P<dbname>[^?/]*))?(?:\?(?P<query>.*))?",
-            place,
-        )
-        username, _, password = (unquote(part) for part in login.partition(":"))
-        if scheme not in ("postgres", "postgresql") or not found or not username:
-            raise _malformed()
-        query = dict(parse_qsl(found["query"] or ""))
-        unknown = set(query) - {"sslmode", "host"}
-        port = int(found["port"] or 5432)
-        sslmode = query.get("sslmode", "")
-        if unknown or sslmode not in SSLMODES or not 0 < port < 65536:
-            raise _malformed()
-        return cls(
-            host=unquote(found["host"]).strip("[]") or query.get("host", "127.0.0.1"),
-            port=port,
-            dbname=unquote(found["dbname"] or "") or username,
-            username=username,
-            password=password,
-            sslmode=sslmode,
-        )
-
-
-def _malformed() -> ImproperlyConfigured:
-    return ImproperlyConfigured(
-        "POSTGRES_URL should be postgres://user:password@host:5432/name, with ?sslmode= if wanted."
-    )
-
-
 def _database(team: Team, destination: Destination, address: Address) -> Plan:
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
     database = Database.objects.create(
         team=team,
-        name=name if re.match(NAME_PATTERN, name) else "postgres",
-        engine=Database.Engine.POSTGRES,
+        name=_name(team, address),
+        engine=address.engine,
         host=address.host,
         port=address.port,
         dbname=address.dbname,
@@ -213,6 +161,14 @@ def _database(team: Team, destination: Destination, address: Address) -> Plan:
     return Plan.objects.create(
         team=team, name=database.name, database=database, destination=destination
     )
+
+
+def _name(team: Team, address: Address) -> str:
+    """As on its server where that can be; two servers may use one name."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
+    name = name if re.match(NAME_PATTERN, name) else address.engine
+    taken = Database.objects.filter(team=team, name=name).exists()
+    return f"{name[:50]}-{address.engine}" if taken else name
 
 
 def _given(name: str) -> str:

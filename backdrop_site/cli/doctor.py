@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import click
@@ -16,6 +16,7 @@ from backdrop_site.cli.daemon import Daemon
 from backdrop_site.cli.errors import FAILED, CommandError
 from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import put_json
+from backups.pipeline.mysql import binaries as mysql_binaries
 from backups.pipeline.postgres import binaries
 from backups.rpc import backup_pb2 as pb
 
@@ -80,6 +81,20 @@ def _programs() -> Finding:
     remedy = "" if versions else "Workers need them: apt-get install postgresql-client"
     return Finding(
         what="database programs on this machine", ok=True, detail=told, remedy=remedy, grave=False
+    )
+
+
+def _mysql_programs(databases: Iterable[pb.Database]) -> Iterator[Finding]:
+    """Told of only where a database needs them; missing here they are no fault either."""
+    if not any(one.engine == "mysql" for one in databases):
+        return
+    dumpers = ", ".join(client.tool for client in mysql_binaries.clients())
+    yield Finding(
+        what="MySQL programs on this machine",
+        ok=True,
+        detail=dumpers or "none",
+        remedy="" if dumpers else "Workers need them: apt-get install mariadb-client",
+        grave=False,
     )
 
 
@@ -150,6 +165,7 @@ def _databases(daemon: Daemon) -> Iterator[Finding]:
         yield Finding(
             what="databases", ok=False, detail="none", remedy="Register one in the dashboard."
         )
+    yield from _mysql_programs(found)
     for one in found:
         if not one.plans:
             yield Finding(

@@ -173,7 +173,7 @@ class RestoreForm(forms.Form):
         super().__init__(data, initial=initial)
         field = self.fields["target"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
-        field.queryset = targets.filter(team=backup.team_id)
+        field.queryset = targets.filter(team=backup.team_id, engine=backup.database.engine)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -9,7 +9,7 @@ from django.db import IntegrityError, models, transaction
 
 from accounts.models import Teamwork
 from backups.models.databases import Database
-from backups.models.errors import RefusedError
+from backups.models.errors import RefusedError, UnfitError
 from backups.models.proofs import Proof
 from backups.models.restores import Restore
 from tasks import queue
@@ -105,9 +105,10 @@ class Backup(Teamwork):
         """
         self._must_be_complete("restored")
         if target.engine != self.database.engine:
-            raise RefusedError(
+            raise UnfitError(
                 f"{self} is a backup of {self.database.get_engine_display()} and "
                 f"{target.name} is {target.get_engine_display()}.",
+                field="target",
                 remedy="Choose a server of the same kind.",
             )
         wish: dict[str, Any] = {"target": target, "dbname": dbname, "replace": replace}

@@ -41,7 +41,8 @@ def page(client):
 
 def form_of(database, **changes) -> dict:
     fields = ("name", "engine", "host", "port", "dbname", "username", "sslmode", "queue")
-    return {name: getattr(database, name) for name in fields} | {"password": ""} | changes
+    filled = {name: getattr(database, name) or "" for name in fields}
+    return filled | {"password": ""} | changes
 
 
 def test_it_works(page, owner, database):

@@ -23,6 +23,10 @@ from backups.views.pages import asker, carry_out, go_on, page, paged
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+_LOADERS = {
+    Database.Engine.POSTGRES: "createdb restored && {} | psql -v ON_ERROR_STOP=1 -d restored",
+    Database.Engine.MYSQL: "mariadb-admin create restored && {} | mariadb restored",
+}
 _OPENERS = {"gzip": "gunzip -c", "zstd": "zstd -dc", "none": "cat"}
 
 
@@ -105,7 +109,7 @@ def _by_hand(backup: Backup) -> dict[str, str]:
     return {
         "fetch": kind.fetch(destination.options, backup.key, name),
         "verify": f'echo "{backup.stored_sha256}  {file}" | sha256sum --check',
-        "load": f"createdb restored && {opened} | psql -v ON_ERROR_STOP=1 -d restored",
+        "load": _LOADERS[Database.Engine(backup.database.engine)].format(opened),
     }
 
 

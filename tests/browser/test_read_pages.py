@@ -149,6 +149,31 @@ def test_the_form_of_a_destination_shows_what_its_kind_wants(visit, owner):
     assert not page.get_by_label("Folder").is_visible()
 
 
+def test_the_form_of_a_database_follows_its_engine(visit, owner, shop):
+    page = visit(owner)
+    page.goto("/databases/new")
+    engine, port, tls = (page.get_by_label(label) for label in ("Engine", "Port", "TLS"))
+    assert port.get_attribute("placeholder") == "5432"
+    assert page.get_by_text("In PostgreSQL a role").is_visible()
+    tls.select_option("allow")
+
+    engine.select_option("mysql")
+
+    assert port.get_attribute("placeholder") == "3306"
+    assert tls.input_value() == "", "a word that MySQL does not know"
+    assert not page.get_by_text("In PostgreSQL a role").is_visible()
+    assert page.get_by_text("In MySQL").is_visible()
+    photograph(page, "database-mysql")
+
+    page.goto(f"/databases/{shop.pk}/edit")
+    port.fill("5432")
+    engine.select_option("mysql")
+    assert port.input_value() == ""
+    port.fill("5499")
+    engine.select_option("postgres")
+    assert port.input_value() == "5499"
+
+
 def test_trying_out_a_connection_keeps_what_was_typed(visit, owner, shop, postgres15):
     page = visit(owner)
     page.goto("/databases/new")

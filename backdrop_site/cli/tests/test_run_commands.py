@@ -11,8 +11,10 @@ import sys
 import pytest
 from django.conf import settings
 
+from backdrop_site.cli import doctor
 from backdrop_site.cli.tests.terminal import COMMAND, Shell, plain
-from backups.models import Backup, Schedule
+from backups.models import Backup, Database, Schedule
+from backups.rpc import backup_pb2 as pb
 from tasks.models import Task
 from tests.web import token_of
 
@@ -154,6 +156,19 @@ def test_doctor_names_what_is_wrong(shell, workers, plan):
     assert nobody.code == 1
     assert "nobody listens" in nobody.out
     assert shell.run("list").code == 4
+
+
+def test_doctor_speaks_of_mysql_only_where_there_is_one(shell, workers, plan, team):
+    assert "MySQL" not in shell.run("doctor").out
+    Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
+    assert "ok     MySQL programs on this machine: mariadb-dump" in shell.run("doctor").out
+
+
+def test_doctor_takes_no_offence_at_programs_that_only_workers_need(monkeypatch):
+    monkeypatch.setattr("backups.pipeline.mysql.binaries.clients", lambda: ())
+    [note] = doctor._mysql_programs([pb.Database(engine="postgres"), pb.Database(engine="mysql")])
+    assert (note.ok, note.detail) == (True, "none")
+    assert "apt-get install mariadb-client" in note.remedy
 
 
 def test_schedules_by_commands(shell, plan):

@@ -198,3 +198,12 @@ def test_backups_are_listed_by_pages(rpc, waiting, owner):
             if not token:
                 break
     assert found == started
+
+
+def test_a_restore_into_another_engine_is_refused(rpc, mate, backup, team):
+    Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
+    with rpc.calls(mate) as calls, refused(Code.INVALID_ARGUMENT, "wiki is MySQL or MariaDB"):
+        calls.RestoreBackup(backup_id=str(backup.pk), into="copy", target="wiki")
+    with rpc.calls(mate) as calls:
+        engines = {one.name: one.engine for one in calls.ListDatabases().databases}
+    assert engines == {"shop": "postgres", "wiki": "mysql"}
