@@ -44,12 +44,22 @@ class _Here:
         self.confirm = context.confirm
         self._context = context
         self._destination = str(destination.pk)
+        self._sealed: dict[str, str] = {}
 
     def opened(self, kind: str, **ids: str) -> None:
-        self._context.opened(kind, destination=self._destination, **ids)
+        self._context.opened(kind, destination=self._destination, **self._kept(ids))
 
     def closed(self, kind: str, **ids: str) -> None:
-        self._context.closed(kind, destination=self._destination, **ids)
+        self._context.closed(kind, destination=self._destination, **self._kept(ids))
+
+    def _kept(self, ids: dict[str, str]) -> dict[str, str]:
+        """With the secret sealed, each time to the same, so that what is closed is found."""
+        secret = ids.get("secret")
+        if secret is None:
+            return ids
+        if secret not in self._sealed:
+            self._sealed[secret] = recipes.seal(secret)
+        return ids | {"secret": self._sealed[secret]}
 
 
 # Backup -----------------------------------------------------------------------------------------
@@ -140,6 +150,8 @@ def undo_backup(opened: Mapping[str, str]) -> None:
         return
     store = recipes.store_for(destination)
     if kind == "upload":
+        if "secret" in ids:
+            ids["secret"] = recipes.unseal(ids["secret"])
         store.undo(ids)
     elif not Backup.objects.filter(
         destination=destination, key=ids["key"], completed_at__isnull=False

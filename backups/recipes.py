@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from accounts import keys
 from backups import storages
 from backups.models import Database, Destination, Plan, Restore
 from backups.pipeline import engines
@@ -71,3 +72,13 @@ def store_for(destination: Destination) -> ObjectStore:
     """The destination's object store; raises StorageError where its settings make no sense."""
     secret = destination.secret.reveal() if destination.secret else ""
     return storages.open_store(destination.kind, destination.options, secret)
+
+
+def seal(secret: str) -> str:
+    """A secret for the row of an attempt, encrypted as those in fields are."""
+    return keys.cipher().encrypt(secret.encode()).decode()
+
+
+def unseal(sealed: str) -> str:
+    """What `seal` was given."""
+    return keys.cipher().decrypt(sealed.encode()).decode()
