@@ -76,6 +76,9 @@ class Front:
         """So many bytes of the next part are kept."""
         self.damages = False
         """The first byte of what is kept is another one."""
+        self.goes_on = threading.Event()
+        """Parts are taken while it is set."""
+        self.goes_on.set()
         self.compares = True
         """A checksum that is sent along has to be right."""
         self.account: Account | None = None
@@ -131,6 +134,7 @@ class Front:
 
     def go_on(self, session: Session, span: str, digest: str, body: bytes) -> tuple[int, bytes]:
         """Status and body; 308 while there is more to come."""
+        self.goes_on.wait(60)
         if session.ended is not None:
             return session.ended
         found = SPAN.match(span)
