@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backdrop_site.cli import credentials
 from backdrop_site.cli.daemon import Daemon
-from backdrop_site.cli.errors import FAILED, CommandError
+from backdrop_site.cli.errors import FAILED, CommandError, why_silent
 from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import put_json
 from backups.pipeline.mysql import binaries as mysql_binaries
@@ -131,12 +131,14 @@ def _speaks(daemon: Daemon) -> Finding:
         stub = health_pb2_grpc.HealthStub(daemon.channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
     except grpc.RpcError as error:
+        details = error.details() or error.code().name
+        told = why_silent(details, daemon.target.address, tls=daemon.target.tls)
         return Finding(
             what="gRPC",
             ok=False,
-            detail=f"no answer with {how} ({error.details() or error.code().name})",
-            remedy="Is this its GRPC_PORT? Try --tls or --plaintext; --ca names a certificate "
-            "of your own making.",
+            detail=f"no answer with {how}. {told}",
+            remedy="Is this its GRPC_PORT? Try --tls or --plaintext; --ca names the certificate "
+            "of an authority of your own.",
         )
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
     return Finding(what="gRPC", ok=serving, detail=f"answers, {how}")

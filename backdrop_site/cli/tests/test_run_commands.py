@@ -77,28 +77,20 @@ def test_detached_watched_and_cancelled(shell, waiting):
     begun = shell.run("--json", "backup", "shop", "--detach").json
     pk = begun["backup_id"]
     assert begun["status"] == "backup accepted"
-    watching = shell.start("watch", pk)
-    try:
+    with shell.running("watch", pk) as watching:
         assert "waiting" in watching.stdout.readline()
         assert shell.run("cancel", pk).lines == ["cancelled"]
         _, told = watching.communicate(timeout=20)
-    finally:
-        watching.kill()
-        watching.wait()
     assert watching.returncode == 1
     assert "backup cancelled" in told
     assert shell.run("cancel", pk).code == 1
 
 
 def test_interrupting_leaves_the_backup_alone(shell, waiting):
-    process = shell.start("backup", "shop")
-    try:
+    with shell.running("backup", "shop") as process:
         assert "waiting" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 130
     assert f"backdrop watch {Backup.objects.get().pk}" in told
     assert Task.objects.get().status == "queued"

@@ -65,7 +65,7 @@ REQUESTS = {one.name: getattr(pb, one.input_type.name) for one in SERVICE.method
 
 @contextmanager
 def door(folder: Path, **environment: str) -> Iterator[Door]:
-    with daemon(folder, GRPC_PORT="0", **environment) as running:
+    with daemon(folder, **{"GRPC_PORT": "0", **environment}) as running:
         found = until(lambda: LISTENS.search(running.log.read_text()), what="gRPC listens")
         yield Door(running, int(found["port"]))
 

@@ -66,8 +66,9 @@ def test_it_works(workers, shop, tmp_path):
 
 def grpcurl(opened, *arguments: str, token=None) -> str:
     header = ["-H", f"authorization: Bearer {token}"] if token else []
+    asked = [*arguments[:-1], opened.address, arguments[-1]]
     done = subprocess.run(
-        [str(GRPCURL), "-plaintext", *header, *arguments[:-1], opened.address, arguments[-1]],
+        [sys.executable, str(GRPCURL), "-plaintext", *header, *asked],
         capture_output=True,
         text=True,
         timeout=40,
@@ -85,12 +86,11 @@ def test_health_is_told_to_anybody(rpc):
 
 
 def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
-    cert, key = self_signed(tmp_path)
-    settings = {"GRPC_TLS_CERT": str(cert), "GRPC_TLS_KEY": str(key)}
-    with door(tmp_path, **settings) as opened:
+    pair = self_signed(tmp_path)
+    with door(tmp_path, **pair.settings) as opened:
         with opened.calls(owner) as plain, refused(Code.UNAVAILABLE):
             plain.ListDatabases(timeout=5)
-        trusted = grpc.ssl_channel_credentials(cert.read_bytes())
+        trusted = grpc.ssl_channel_credentials(pair.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{opened.port}", trusted) as channel:
             metadata = (("authorization", f"Bearer {token_of(owner)}"),)
             answer = BackupServiceStub(channel).ListDatabases(
