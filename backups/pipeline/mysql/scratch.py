@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import pymysql
-
 from backups.pipeline import processes
 from backups.pipeline.errors import ScratchError
 from backups.pipeline.mysql import binaries, catalogue, connection
@@ -222,13 +220,21 @@ class ScratchMariadb(ScratchServer):
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + _START_SECONDS
         while self._process and self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                self.connect().close()
+            if self._greets():
                 return True
-            except (pymysql.MySQLError, OSError):
-                time.sleep(0.02)
+            time.sleep(0.02)
         self.stop()
         return False
+
+    def _greets(self) -> bool:
+        """The server speaks first, once it has run its first statements."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(str(self.folder / connection.SOCKET))
+                return bool(probe.recv(1))
+            except OSError:
+                return False
 
     def _log(self) -> str:
         """The last words of the server, in one line."""
