@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -21,16 +22,25 @@ from backups.models import Channel, Database, Destination, Plan, Schedule
 from backups.models.names import NAME_PATTERN
 
 VARIABLES = {
-    "folder": "BACKUP_DIR",
-    "bucket": "S3_BUCKET",
-    "endpoint": "S3_ENDPOINT",
-    "region": "S3_REGION",
-    "path_style": "S3_USE_PATH_STYLE",
-    "access_key": "S3_ACCESS_KEY",
-    "secret": "S3_SECRET_KEY",
-    "kind": "STORAGE",
+    "local": {"folder": "BACKUP_DIR"},
+    "s3": {
+        "bucket": "S3_BUCKET",
+        "endpoint": "S3_ENDPOINT",
+        "region": "S3_REGION",
+        "path_style": "S3_USE_PATH_STYLE",
+        "access_key": "S3_ACCESS_KEY",
+        "secret": "S3_SECRET_KEY",
+    },
+    "gcs": {
+        "bucket": "GCS_BUCKET",
+        "endpoint": "GCS_ENDPOINT",
+        "payer": "GCS_BILLED_PROJECT",
+        "secret": "GCS_CREDENTIALS",
+    },
 }
-"""Which variable an option of a destination comes from."""
+"""For each kind of destination which variable an option comes from."""
+SECRETS = {"S3_ACCESS_KEY", "S3_SECRET_KEY", "GCS_CREDENTIALS"}
+"""Those that may be in files."""
 
 # An address may hold commas itself (mailto://…?to=a,b), so only one before a scheme separates.
 _BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")
@@ -83,13 +93,12 @@ def _storage() -> tuple[str, dict[str, object], str]:
     kind = os.environ.get("STORAGE", "") or "local"
     if kind not in storages.KINDS:
         raise ImproperlyConfigured(f"STORAGE should be one of {', '.join(storages.KINDS)}.")
-    options: dict[str, object]
-    options = _s3_options() if kind == "s3" else {"folder": str(settings.BACKUP_DIR)}
-    secret = _given("S3_SECRET_KEY") if kind == "s3" else ""
+    options = _options(kind)
+    secret = str(options.pop("secret", ""))
     try:
         storages.validated(kind, options, secret)
     except storages.OptionsError as error:
-        told = [f"{VARIABLES.get(name, name)}: {why}" for name, why in error.fields.items()]
+        told = [f"{VARIABLES[kind].get(name, name)}: {why}" for name, why in error.fields.items()]
         raise ImproperlyConfigured(" ".join(told)) from None
     return kind, options, secret
 
@@ -131,19 +140,25 @@ def _channel(variable: str, name: str, kind: Channel.Kind, address: str) -> Chan
     return channel
 
 
-def _s3_options() -> dict[str, object]:
-    options: dict[str, object] = {
-        "bucket": os.environ.get("S3_BUCKET", ""),
-        "endpoint": os.environ.get("S3_ENDPOINT", ""),
-        "region": os.environ.get("S3_REGION", ""),
-        "access_key": _given("S3_ACCESS_KEY"),
-    }
-    path_style = os.environ.get("S3_USE_PATH_STYLE", "").strip().lower()
-    if path_style:
-        if path_style not in SAID:
-            raise ImproperlyConfigured("S3_USE_PATH_STYLE should be true or false.")
-        options["path_style"] = SAID[path_style]
-    return {name: value for name, value in options.items() if value != ""}
+def _options(kind: str) -> dict[str, object]:
+    """What the variables of that kind say, the secret among it."""
+    if kind == "local":
+        return {"folder": str(settings.BACKUP_DIR)}
+    told = storages.KINDS[kind].schema["properties"]
+    found = {name: _said(variable, told.get(name)) for name, variable in VARIABLES[kind].items()}
+    return {name: value for name, value in found.items() if value != ""}
+
+
+def _said(variable: str, told: Mapping[str, Any] | None) -> object:
+    """What a variable says; `told` is the schema of its option, None for a secret."""
+    if variable in SECRETS:
+        return _given(variable)
+    said = os.environ.get(variable, "")
+    if said and told and told["type"] == "boolean":
+        if said.strip().lower() not in SAID:
+            raise ImproperlyConfigured(f"{variable} should be true or false.")
+        return SAID[said.strip().lower()]
+    return said
 
 
 def _database(team: Team, destination: Destination, address: Address) -> Plan:

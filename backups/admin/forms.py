@@ -101,7 +101,8 @@ class DestinationForm(OwnedForm):
         return cleaned
 
     def _check_options(self, cleaned: Mapping[str, Any]) -> None:
-        given = "given" if cleaned.get("secret") else ""
+        secret = cleaned.get("secret") or ""
+        given = secret if isinstance(secret, str) else storages.KEPT
         try:
             storages.validated(cleaned["kind"], cleaned["options"], given)
         except storages.OptionsError as error:

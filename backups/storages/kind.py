@@ -13,6 +13,8 @@ from backups.pipeline.errors import StorageError
 from backups.pipeline.ports import ObjectStore
 
 Options = Mapping[str, Any]
+KEPT = "••••••"
+"""Stands for a secret that is stored already, and was looked at then."""
 
 
 class OptionsError(StorageError):
@@ -29,6 +31,11 @@ class OptionsError(StorageError):
         self.fields = dict(fields)
 
 
+def _anything(secret: str) -> str:
+    """For kinds whose secrets have no form."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of destination."""
@@ -41,8 +48,10 @@ class Kind:
     credential: str
     """What the secret is called; empty where there is none."""
     credential_optional: bool = False
+    refusal: Callable[[str], str] = _anything
+    """What is wrong with a secret, in a sentence that repeats nothing of it; or empty."""
     build: Callable[[Options, str], ObjectStore]
-    """Makes the store; opens no connection. May raise OptionsError for what no schema tells."""
+    """Makes the store; opens no connection."""
     address: Callable[[Options], str]
     """The place as people name it, as the store describes it; its options may be half right."""
     fetch: Callable[[Options, str, str], str]
@@ -55,6 +64,8 @@ class Kind:
         fields = {name: told for error in errors for name, told in self._told(error)}
         if self.credential and not self.credential_optional and not secret:
             fields["secret"] = f"Enter the {self.credential.lower()}."
+        elif secret not in ("", KEPT) and (told := self.refusal(secret)):
+            fields["secret"] = told
         if fields:
             raise OptionsError(fields)
         return {**self._defaults(), **given}

@@ -20,6 +20,10 @@ NAMES = (
     "S3_USE_PATH_STYLE",
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
+    "GCS_BUCKET",
+    "GCS_ENDPOINT",
+    "GCS_BILLED_PROJECT",
+    "GCS_CREDENTIALS",
     "POSTGRES_URL",
     "MYSQL_URL",
     "BACKUP_SCHEDULE",
@@ -34,6 +38,16 @@ S3 = {
     "S3_USE_PATH_STYLE": "true",
     "S3_ACCESS_KEY": "keeper",
     "S3_SECRET_KEY": "sec/ret+=",
+}
+GCS_KEY = """{
+  "type": "service_account", "client_email": "keeper@project.iam.gserviceaccount.com",
+  "private_key": "sec/ret+=", "token_uri": "https://oauth2.example.org/token"
+}"""
+GCS = {
+    "STORAGE": "gcs",
+    "GCS_BUCKET": "backups",
+    "GCS_BILLED_PROJECT": "payer-123",
+    "GCS_CREDENTIALS": GCS_KEY,
 }
 POSTGRES, MYSQL = VARIABLES
 
@@ -75,6 +89,22 @@ def test_a_bucket_becomes_the_first_destination(team, environment):
         "access_key": "keeper",
     }
     assert destination.secret.reveal() == "sec/ret+="
+
+
+def test_a_bucket_at_google_becomes_the_first_destination(team, environment):
+    environment(**GCS)
+    begin(team, first=True)
+    destination = Destination.objects.get()
+    assert (destination.name, destination.kind) == ("gcs", "gcs")
+    assert destination.options == {"bucket": "backups", "payer": "payer-123"}
+    assert destination.secret.reveal() == GCS_KEY
+
+
+def test_a_machine_with_an_identity_at_google_needs_no_key(team, environment):
+    environment(STORAGE="gcs", GCS_BUCKET="backups")
+    begin(team, first=True)
+    destination = Destination.objects.get()
+    assert (destination.options, destination.secret.reveal()) == ({"bucket": "backups"}, "")
 
 
 def test_secrets_are_read_from_files(team, environment, tmp_path):
@@ -210,6 +240,11 @@ def test_an_address_that_makes_no_sense_is_told_without_the_password(team, envir
         ({**S3, "S3_ENDPOINT": "nowhere"}, "S3_ENDPOINT"),
         ({**S3, "S3_SECRET_KEY": ""}, "S3_SECRET_KEY"),
         ({**S3, "S3_SECRET_KEY": "", "S3_SECRET_KEY_FILE": "/no/such"}, "S3_SECRET_KEY_FILE"),
+        ({**GCS, "GCS_BUCKET": ""}, "GCS_BUCKET"),
+        ({**GCS, "GCS_ENDPOINT": "nowhere"}, "GCS_ENDPOINT"),
+        ({**GCS, "GCS_BILLED_PROJECT": "?"}, "GCS_BILLED_PROJECT"),
+        ({**GCS, "GCS_CREDENTIALS": "sec/ret+="}, "GCS_CREDENTIALS: This is no JSON"),
+        ({**GCS, "GCS_CREDENTIALS": "", "GCS_CREDENTIALS_FILE": "/no/such"}, "GCS_CREDENTIALS_F"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, values, name):

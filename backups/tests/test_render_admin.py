@@ -171,6 +171,7 @@ def test_what_makes_no_sense_is_told_by_field(page, client, owner, database, cha
         ("s3", '{"bucket": ""}', SECRET, "options"),
         ("s3", '{"bucket": "b", "colour": "red"}', SECRET, "options"),
         ("s3", '{"bucket": "b", "access_key": "a"}', "", "secret"),
+        ("gcs", '{"bucket": "backups"}', "no JSON", "secret"),
         ("local", '["folder"]', "", "options"),
     ],
 )

@@ -49,7 +49,7 @@ class DestinationForm(TeamForm):
         options = self._options(kind)
         secret = self._secret(kind, options)
         try:
-            storages.validated(kind, options, "given" if secret else "")
+            storages.validated(kind, options, secret if isinstance(secret, str) else storages.KEPT)
         except storages.OptionsError as error:
             for name, sentence in error.fields.items():
                 field = f"{kind}-{name}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backups.storages import keys
-from backups.storages.kind import Kind, OptionsError
+from backups.storages.kind import Kind
 
 if TYPE_CHECKING:
     from backups.storages.gcs.store import GCSStore
@@ -25,26 +25,23 @@ def _build(options: Mapping[str, Any], secret: str) -> GCSStore:
             prefix=str(options.get("prefix", "")).strip("/"),
             endpoint=str(options.get("endpoint", "")).rstrip("/"),
             payer=options.get("payer", ""),
-            key=_key(secret) if secret else None,
+            key=json.loads(secret) if secret else None,
         )
     )
 
 
-def _key(secret: str) -> Mapping[str, Any]:
-    """The service account key; raises OptionsError, which repeats nothing of it.
-
-    Other kinds of credentials are refused: some name files, addresses or programs that this
-    machine would use for whoever typed them.
-    """
+def _refusal(secret: str) -> str:
+    """Only keys of service accounts are taken: other kinds of credentials name files, addresses or
+    programs that this machine would use for whoever typed them."""
     try:
         key = json.loads(secret)
     except ValueError:
-        raise OptionsError({"secret": "This is no JSON; enter the whole key file."}) from None
+        return "This is no JSON; enter the whole key file."
     if not isinstance(key, dict) or key.get("type") != "service_account":
-        raise OptionsError({"secret": "This is no key of a service account."})
+        return "This is no key of a service account."
     if not all(isinstance(key.get(name), str) for name in NEEDED):
-        raise OptionsError({"secret": f"The key is not whole; it has {', '.join(NEEDED)}."})
-    return key
+        return f"The key is not whole; it has {', '.join(NEEDED)}."
+    return ""
 
 
 def _address(options: Mapping[str, Any]) -> str:
@@ -60,6 +57,7 @@ KIND = Kind(
     label="Google Cloud Storage",
     credential="Service account key (JSON)",
     credential_optional=True,
+    refusal=_refusal,
     build=_build,
     address=_address,
     fetch=_fetch,
