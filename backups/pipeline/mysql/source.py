@@ -22,6 +22,7 @@ DUMP_OPTIONS = (
     "--single-transaction",
     "--quick",
     "--skip-lock-tables",
+    "--skip-add-locks",  # under which a default may not ask its sequence
     "--hex-blob",  # so that a dump is text in one encoding
     "--complete-insert",  # survives invisible columns, and another order of columns
     "--default-character-set=utf8mb4",
