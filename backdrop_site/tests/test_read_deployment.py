@@ -15,6 +15,8 @@ from django.core.management import get_commands
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from backups.database_urls import VARIABLES, Address
+
 ROOT = settings.BASE_DIR
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
@@ -171,3 +173,19 @@ def test_prometheus_looks_where_compose_serves():
     folders = {mount.split(":")[0] for mount in mounts if mount.startswith("./")}
     assert folders
     assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_the_image_holds_the_programs_of_every_engine():
+    image = (ROOT / "Dockerfile").read_text()
+    for package in ("postgresql-client-17", "postgresql-17", "mariadb-client", "mariadb-server"):
+        assert package in image
+
+
+def test_the_examples_that_are_described_are_those_that_are_composed():
+    lines = (ROOT / "docs" / "operations.md").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_0-9]+_URL=", line))
+    for variable in VARIABLES:
+        address = Address.parse(given[variable.name].replace("${", "").replace("}", ""), variable)
+        service = SERVICES[address.host]["environment"]
+        password = f"${{{address.password}:?make it with deploy/secrets.sh}}"
+        assert {address.dbname, address.username, password} <= set(service.values())

@@ -80,7 +80,7 @@ class DatabaseForm(TeamForm):
         self.fields["port"].widget.attrs["placeholder"] = str(engine.default_port)
         sslmode = self.fields["sslmode"]
         assert isinstance(sslmode, forms.ChoiceField)  # noqa: S101 - declared above
-        sslmode.choices = [("", "As usual there"), *_words()]
+        sslmode.choices = [("", "As usual: where the server offers it"), *_words()]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
