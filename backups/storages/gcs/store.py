@@ -234,8 +234,8 @@ class GCSStore:
             cancel(self._connection, self._call, self._connection.url_of(secret))
 
     def sweep(self, *, older_than_seconds: float) -> int:
-        """Remove what checks left that were killed. Uploads nobody finished can't be listed, cost
-        nothing and are ended by Google after a week."""
+        """Remove what checks left that were killed. Uploads that nobody finished can't be seen or
+        listed; Google ends them after a week."""
         before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
         left = [
             blob.name.removeprefix(self._prefix)
