@@ -142,11 +142,13 @@ def test_escape_closes_the_menu(visit, owner):
 def test_the_form_of_a_destination_shows_what_its_kind_wants(visit, owner):
     page = visit(owner)
     page.goto("/destinations/new")
-    assert page.get_by_label("Folder").is_visible()
-    assert not page.get_by_label("Bucket", exact=True).is_visible()
+    folder, bucket = page.get_by_label("Folder"), page.locator("#id_s3-bucket")
+    assert folder.is_visible()
+    assert not bucket.is_visible()
     page.get_by_label("Kind").select_option("s3")
-    assert page.get_by_label("Bucket", exact=True).is_visible()
-    assert not page.get_by_label("Folder").is_visible()
+    assert bucket.is_visible()
+    assert not folder.is_visible()
+    assert page.get_by_label("Bucket", exact=True).locator("visible=true").count() == 1
 
 
 def test_the_form_of_a_database_follows_its_engine(visit, owner, shop):
