@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from backdrop_site import environment
 from backups import first_start, storages
+from backups.database_urls import VARIABLES
 from backups.tests.test_begin_first_start import NAMES
 
 
 def test_it_works():
-    secrets = {f"{name}_FILE" for name in (*first_start.SECRETS, "POSTGRES_URL")}
+    secrets = {f"{name}_FILE" for name in (*first_start.SECRETS, *(one.name for one in VARIABLES))}
     assert {*NAMES, *secrets} <= set(environment.ELSEWHERE)
 
 

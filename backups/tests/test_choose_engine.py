@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from backups.models import Backup, Database, Restore
 from backups.pipeline.engines import ENGINES
+from backups.pipeline.mysql import catalogue
 from backups.tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +113,17 @@ def test_a_wrong_engine_is_told_and_nothing_else(team):
     with pytest.raises(ValidationError) as refused:
         odd.full_clean()
     assert set(refused.value.message_dict) == {"engine"}
+
+
+def test_what_has_to_be_granted_and_can_be_said_of_tls_is_written_down(client, owner):
+    readme = (settings.BASE_DIR / "README.md").read_text().split("## MySQL and MariaDB")[1]
+    client.force_login(owner)
+    for text in (readme, body(client.get(reverse("database_new")))):
+        assert ", ".join(catalogue.NEEDED) in text
+        assert "mysql.proc" in text
+        assert "SHOW_ROUTINE" in text
+    told = next(line for line in readme.splitlines() if line.startswith("| TLS |"))
+    assert all(f"`{word}`" in told for word in ENGINES["mysql"].tls_modes)
 
 
 @pytest.mark.parametrize("door", ["/api/restores/", "/api/backups/{}/restore/"])

@@ -154,6 +154,8 @@ def test_doctor_speaks_of_mysql_only_where_there_is_one(shell, workers, plan, te
     assert "MySQL" not in shell.run("doctor").out
     Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
     assert "ok     MySQL programs on this machine: mariadb-dump" in shell.run("doctor").out
+    [line] = [line for line in shell.run("databases").lines if line.startswith("wiki")]
+    assert line.split()[1:3] == ["mysql", "127.0.0.1:3306/w"]
 
 
 def test_doctor_takes_no_offence_at_programs_that_only_workers_need(monkeypatch):
