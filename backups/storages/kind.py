@@ -47,7 +47,8 @@ class Kind:
     the value does not fit; `default` fills what is left out."""
     credential: str
     """What the secret is called; empty where there is none."""
-    credential_optional: bool = False
+    without_credential: str = ""
+    """What is so where the secret is left out; empty where it is needed."""
     refusal: Callable[[str], str] = _anything
     """What is wrong with a secret, in a sentence that repeats nothing of it; or empty."""
     build: Callable[[Options, str], ObjectStore]
@@ -62,7 +63,7 @@ class Kind:
         given = {name: value for name, value in options.items() if value not in (None, "")}
         errors = list(Draft202012Validator(self.schema).iter_errors(given))
         fields = {name: told for error in errors for name, told in self._told(error)}
-        if self.credential and not self.credential_optional and not secret:
+        if self.credential and not self.without_credential and not secret:
             fields["secret"] = f"Enter the {self.credential.lower()}."
         elif secret not in ("", KEPT) and (told := self.refusal(secret)):
             fields["secret"] = told

@@ -172,6 +172,7 @@ def test_what_a_kind_refuses_is_told_beside_its_field(send):
 def test_a_bucket_at_google_becomes_a_destination(send):
     key = '{"type": "service_account", "client_email": "a", "private_key": "b", "token_uri": "c"}'
     google = {"name": "google", "kind": "gcs", "gcs-bucket": "backups", "gcs-prefix": "daily"}
+    assert "this machine&#x27;s own identity" in body(send("/destinations/new", {}))
     assert "no key of a service account" in body(
         send("/destinations/new", google, **{"gcs-secret": '{"type": "external_account"}'})
     )

@@ -56,7 +56,7 @@ KIND = Kind(
     name="gcs",
     label="Google Cloud Storage",
     credential="Service account key (JSON)",
-    credential_optional=True,
+    without_credential="Without one: this machine's own identity, at Google's endpoints alone.",
     refusal=_refusal,
     build=_build,
     address=_address,
@@ -81,7 +81,7 @@ KIND = Kind(
             "endpoint": {
                 "type": "string",
                 "title": "Endpoint",
-                "description": "Empty for Google's own. Without a key nobody logs in elsewhere.",
+                "description": "Empty for Google's own.",
                 "pattern": r"^https?://[A-Za-z0-9._\[\]:-]+/?$",
                 "refusal": "Enter an address such as https://storage.example.org:4443.",
             },
