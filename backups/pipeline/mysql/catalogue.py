@@ -112,8 +112,10 @@ def _rights(connection: Connection, dbname: str, flavour: str) -> tuple[set[str]
 
 def _grants(connection: Connection, flavour: str) -> list[str]:
     """MySQL lists what a role brings only where it is named."""
-    roles = names(connection, "SELECT current_role()") if flavour == "mysql" else []
-    using = f" USING {roles[0]}" if roles and roles[0] not in ("NONE", "None") else ""
+    if flavour == "mariadb":
+        return names(connection, "SHOW GRANTS")
+    roles = names(connection, "SELECT current_role()")[0]
+    using = f" USING {roles}" if roles not in ("NONE", "None") else ""
     return names(connection, f"SHOW GRANTS FOR CURRENT_USER(){using}")
 
 

@@ -82,7 +82,7 @@ class MysqlServer:
             port=self.port,
             unix_socket=self.socket or None,
             user=self.user,
-            password=self.password,
+            password=self.password.encode(),  # a str would have to be Latin-1
             database=self.dbname or None,
             charset="utf8mb4",
             autocommit=True,

@@ -38,7 +38,8 @@ _CONNECTING = (
     Rule(
         r"Access denied for user .*\(using password|\b1698\b",
         "The server at {place} refused user {user}: the password is wrong or missing.",
-        "Correct user name and password; see from which hosts the server lets that user in.",
+        "Correct user name and password; see from which hosts the server lets that user in, and"
+        " whether it wants TLS.",
         permanent=True,
     ),
     Rule(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pymysql
 import pytest
 
@@ -204,8 +206,6 @@ def test_a_dump_reads_no_file_of_ours(mariadb, name, tmp_path):
 
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_sandbox_line_of_a_dump_suits_every_client(mariadb, name, monkeypatch, sandbox):
-    import dataclasses
-
     client = dataclasses.replace(binaries.client_for("mariadb"), sandbox=sandbox)
     monkeypatch.setattr(binaries, "client_for", lambda flavour: client)
     load(mariadb, name, b"/*M!999999\\- enable the sandbox mode */ \n" + HEAD, END)
