@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from django.urls import reverse
 
+from backups import connections
+from backups.first_start import begin
 from backups.models import Backup, Database, Destination, Plan, Proof, Restore
 from backups.tests.yard import REAL, folder_at
 from tasks.models import Task
@@ -150,6 +154,19 @@ def test_the_form_tries_out_what_was_typed(client, owner, wiki):
 
     client.post(reverse("database_new"), typed)
     assert Database.objects.get().sslmode == "disable"
+
+
+def test_an_address_in_the_environment_reaches_it(team, wiki, monkeypatch, settings, tmp_path):
+    settings.BACKUP_DIR = tmp_path / "kept"
+    login = f"{wiki.user}:{quote(str(wiki.password), safe='')}"
+    url = f"mariadb://{login}@{wiki.host}:{wiki.port}/{wiki.dbname}?ssl-mode=PREFERRED"
+    monkeypatch.setenv("MYSQL_URL", url)
+
+    begin(team, first=True)
+
+    plan = Plan.objects.get()
+    assert plan.database.sslmode == "prefer"
+    assert "MariaDB" in connections.check_database(plan.database).server_version
 
 
 def test_a_postgres_at_that_port_is_told_apart(api, owner, registered, postgres15):
