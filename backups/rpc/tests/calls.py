@@ -70,6 +70,14 @@ def door(folder: Path, **environment: str) -> Iterator[Door]:
         yield Door(running, int(found["port"]))
 
 
+def inside_of(running: Crew) -> str:
+    """The socket that a daemon keeps for its own calls."""
+    sockets = Path("/proc/net/unix").read_text()
+    names = set(re.findall(rf"@(backdrop-grpc-{running.process.pid}-\w+)", sockets))
+    assert len(names) == 1
+    return f"unix-abstract:{names.pop()}"
+
+
 @contextmanager
 def refused(code: grpc.StatusCode, words: str = "") -> Iterator[pytest.ExceptionInfo]:
     """The call fails with that code and a sentence that holds `words`."""

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from backups.models import Backup, RefusedError
 from backups.rpc import client, place
-from backups.rpc.tests.calls import Door
+from backups.rpc.tests.calls import inside_of
 from tasks import queue
 from tasks.errors import IdempotencyConflictError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def inside(opened: Door) -> str:
-    """The socket that a daemon keeps for itself."""
-    pid = opened.crew.process.pid
-    sockets = Path("/proc/net/unix").read_text()
-    names = set(re.findall(rf"@(backdrop-grpc-{pid}-\w+)", sockets))
-    assert len(names) == 1
-    return f"unix-abstract:{names.pop()}"
-
-
 @pytest.fixture
 def target(rpc, monkeypatch) -> str:
-    found = inside(rpc)
+    found = inside_of(rpc.crew)
     monkeypatch.setattr(place, "target", lambda: found)
     return found
 
