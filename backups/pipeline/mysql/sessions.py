@@ -18,7 +18,7 @@ _CONNECTED_SECONDS = 2.0
 _LATER = """
     SELECT id, host, command, time, coalesce(state, ''), left(coalesce(info, ''), 100)
       FROM information_schema.processlist
-     WHERE id > %s AND id <> connection_id() AND user = substring_index(current_user(), '@', 1)
+     WHERE id > %s AND id <> connection_id() AND user = substring_index(user(), '@', 1)
 """
 _OTHERS = """
     SELECT id, user, command, time, left(coalesce(info, ''), 80)
