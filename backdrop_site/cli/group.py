@@ -67,7 +67,7 @@ class Backdrop(click.Group):
         try:
             with usage_as_json(wanted=self._wants_json):
                 return super().invoke(context)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter at a question
             raise CommandError("Interrupted.", exit_code=INTERRUPTED, code="INTERRUPTED") from None
         except UnicodeEncodeError:
             raise CommandError("That is not UTF-8.", exit_code=WRONG_USAGE, code="USAGE") from None

@@ -138,7 +138,7 @@ def _shown_as_bar(updates: Iterable[pb.ProgressUpdate]) -> pb.ProgressUpdate:
                 description=update.message.split(", ")[0][:40],
                 completed=update.done,
                 # What is only guessed at first may turn out to be too little.
-                total=update.total if update.total >= update.done else None,
+                total=max(update.total, update.done) if update.HasField("total") else None,
             )
     return last
 

@@ -112,6 +112,7 @@ def test_a_login_at_a_terminal_is_kept_and_renewed(nobody, owner, password, plan
     assert refused.code == 3
     assert "backdrop login" in refused.err
     assert nobody.type("login", keys="owner\nwrong\n").code == 3
+    assert nobody.type("login", keys="\x03").code == 130
     done = nobody.type("login", keys=f"owner\n{password}\n")
     assert done.code == 0, done.out
     assert password not in done.out, "it is not shown as it is typed"
