@@ -92,7 +92,8 @@ def server_for(flavour: str, version: Version) -> Server:
     raise BinariesError(
         f"No MariaDB server of version {wanted} or later is installed to restore into"
         f"{f' (there is {there})' if there else ''}.",
-        remedy="Install it: apt install mariadb-server-core, or MariaDB's own package of that version.",
+        remedy="Install it: apt install mariadb-server-core, or MariaDB's own package of that"
+        " version.",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pymysql
 
-from backups.pipeline.mysql.connection import Connection
+from backups.pipeline.mysql.connection import Connection, quoted
 
 _SCHEMA = """
     SELECT default_character_set_name, default_collation_name
@@ -35,6 +35,11 @@ _DEFINERS = """
 _GENERATED = """
     SELECT count(*) FROM information_schema.columns
      WHERE table_schema = %s AND extra LIKE '%%GENERATED%%'
+"""
+# A default that asks a sequence names that one's database, in dumps too.
+_ASKING_DEFAULTS = """
+    SELECT table_name, column_name, column_default FROM information_schema.columns
+     WHERE table_schema = %s AND (locate(%s, column_default) OR locate(%s, column_default))
 """
 NEEDED = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _GRANT = re.compile(r"^GRANT (.+?) ON (?:(\*)|`?((?:[^`]|``)+?)`?)\.(?:\*|`?((?:[^`]|``)+)`?) TO ")
@@ -79,6 +84,13 @@ def definers(connection: Connection, dbname: str) -> list[str]:
 
 def has_generated_columns(connection: Connection, dbname: str) -> bool:
     return bool(_row(connection, _GENERATED, [dbname])[0])
+
+
+def asking_defaults(connection: Connection, dbname: str, asked: str) -> list[tuple[str, str, str]]:
+    """Columns whose default asks a sequence of the database `asked`: table, name, default."""
+    there = [f"{verb}({quoted(asked)}." for verb in ("nextval", "lastval")]
+    rows = query(connection, _ASKING_DEFAULTS, [dbname, *there])
+    return [(str(table), str(column), str(default)) for table, column, default in rows]
 
 
 def missing_rights(connection: Connection, dbname: str, flavour: str) -> list[str]:

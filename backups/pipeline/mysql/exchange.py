@@ -40,6 +40,7 @@ class Exchange:
         if moves:
             catalogue.query(connected, f"RENAME TABLE {', '.join(moves)}")
         self._moved = True
+        self._ask_here(connected)
         if self._former:
             programs.drop_others(connected, self._dbname)
 
@@ -64,6 +65,18 @@ class Exchange:
         self._restore_triggers(connected)
         catalogue.query(connected, f"DROP DATABASE IF EXISTS {quoted(self._names.replaced)}")
         return ""
+
+    def _ask_here(self, connected: Connection) -> None:
+        """Defaults that ask a sequence go on naming the database that it was moved from."""
+        here, there = quoted(self._names.hidden), quoted(self._dbname)
+        asking = catalogue.asking_defaults(connected, self._dbname, self._names.hidden)
+        for table, column, default in asking:
+            asked = default.replace(f"({here}.", f"({there}.")
+            catalogue.query(
+                connected,
+                f"ALTER TABLE {_at(self._dbname, table)}"
+                f" ALTER COLUMN {quoted(column)} SET DEFAULT ({asked})",
+            )
 
     def _aside(self, connected: Connection) -> list[str]:
         """The former tables leave; their triggers, which can't, are dropped before."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from backups.pipeline.errors import CorruptError
 from backups.pipeline.mysql.dumptext import END_MARKER
 from backups.pipeline.ports import Block, Stream
 
+_COLUMN = b"  `"
+_COLUMN_BEGINS = (b"  `", b"  ", b" ", b"")
+_LONGEST_COLUMN = 1 << 16
 _HEAD = 256
 _TAIL = 512
 _SANDBOX = re.compile(rb"\A/\*M?!999999\\- [^\n]*\n")
@@ -23,6 +27,42 @@ _SESSION = b"SET SESSION wait_timeout=86400, net_read_timeout=3600;"
 def without_sandbox(head: bytes) -> bytes:
     """The beginning of a dump, that line emptied."""
     return _SANDBOX.sub(b"\n", head, count=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The dump with its own sequences in another database: where the default of a column asks one
+    of them it names the database that it was in. Columns are defined on lines of their own, which
+    begin as no line of data does."""
+
+    dump: Stream
+    here: bytes
+    """The former database, quoted."""
+    there: bytes
+
+    def __iter__(self) -> Iterator[Block]:
+        asks = re.compile(rb"\b(nextval|lastval)\(%s\." % re.escape(self.here))
+        asked = rb"\1(%s." % self.there.replace(b"\\", rb"\\")
+        kept = b""
+        begins = True
+        for block in self.dump:
+            text = kept + bytes(block)
+            cut = text.rfind(b"\n") + 1
+            column = text[cut : cut + len(_COLUMN)] in _COLUMN_BEGINS
+            end = cut if column and len(text) - cut < _LONGEST_COLUMN else len(text)
+            kept = text[end:]
+            if asks.search(text, 0, end):
+                yield b"".join(
+                    asks.sub(asked, line)
+                    if line.startswith(_COLUMN) and (begins or number)
+                    else line
+                    for number, line in enumerate(text[:end].splitlines(keepends=True))
+                )
+            elif end:
+                yield text[:end]
+            begins = text[:end].endswith(b"\n") if end else begins
+        if kept:
+            yield kept
 
 
 class Script:

@@ -15,7 +15,7 @@ from backups.pipeline.mysql.connection import Connection, MysqlServer, quoted
 from backups.pipeline.mysql.exchange import Exchange
 from backups.pipeline.mysql.load import MysqlClient
 from backups.pipeline.mysql.naming import Names
-from backups.pipeline.mysql.script import Script
+from backups.pipeline.mysql.script import Moved, Script
 from backups.pipeline.ports import Stream
 
 _STATEMENT_SECONDS = 600.0
@@ -79,7 +79,7 @@ class MysqlSink:
         self._opened(names.hidden)
         try:
             self._create(names.hidden, existing)
-            self._feed(Script(stream), client, names.hidden)
+            self._feed(Script(self._moved(stream, names.hidden)), client, names.hidden)
             if before_commit:
                 before_commit()
             self._take_name(names, client)
@@ -126,6 +126,12 @@ class MysqlSink:
         fed = MysqlClient(server, client, sessions.Session(server, after=after))
         with fed.start(stall_seconds=self._stall_seconds, waiting=self._waiting) as load:
             load.run(script)
+
+    def _moved(self, stream: Stream, hidden: str) -> Stream:
+        former = str(self._traits.get("dbname", ""))
+        if not (former and self._traits.get("asking_defaults")):
+            return stream
+        return Moved(stream, quoted(former).encode(), quoted(hidden).encode())
 
     def _take_name(self, names: Names, client: binaries.Client) -> None:
         with _session(self._server) as connected:

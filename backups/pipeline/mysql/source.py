@@ -128,6 +128,7 @@ class MysqlSource:
                 "collation": schema.collation if schema else "",
                 "definers": catalogue.definers(connected, dbname),
                 "unprotected": unprotected,
+                "asking_defaults": bool(catalogue.asking_defaults(connected, dbname, dbname)),
                 "lower_case_table_names": int(
                     catalogue.query(connected, "SELECT @@lower_case_table_names")[0][0]
                 ),

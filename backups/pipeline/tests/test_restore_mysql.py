@@ -11,6 +11,7 @@ from backups.pipeline.errors import LackingError, RestoreError
 from backups.pipeline.fingerprint import Fingerprinted
 from backups.pipeline.mysql import MysqlSink, MysqlSource, binaries, catalogue, programs
 from backups.pipeline.mysql.dumptext import DumpReader
+from backups.pipeline.mysql.script import Moved
 from backups.pipeline.mysql.sink import drop_restoring
 from backups.pipeline.tests.awkward_mysql import AWKWARD, TABLES
 from tests import servers
@@ -95,6 +96,28 @@ def test_views_triggers_routines_and_events_come_back(mariadb, dumped, name):
     assert ask(mariadb, name, f"{shown} AND table_name = 'aa_second'") == "gone away@%"
     assert ask(mariadb, name, "SELECT count(*) FROM information_schema.events"
                " WHERE event_schema = database()") == 1  # fmt: skip
+
+
+def test_a_default_asks_the_sequence_that_came_with_it(mariadb, dumped, name):
+    blocks, _, info = dumped
+    small = [bytes(byte) for block in blocks for byte in (block[:70_001], block[70_001:])]
+    load(mariadb, name, *small, traits=info.traits)
+    with mariadb.connect(name) as connected:
+        catalogue.query(connected, "INSERT INTO numbered (a) VALUES (2)")
+        there = catalogue.names(connected, "SELECT id FROM numbered ORDER BY id DESC LIMIT 1")
+        assert there == ["7042"]
+        assert catalogue.asking_defaults(connected, name, name)
+        shown = catalogue.query(connected, "SHOW CREATE TABLE numbered")[0][1]
+    assert f"nextval(`{name}`.`counter`)" in shown
+
+
+def test_only_definitions_of_columns_are_rewritten():
+    line = b"  `id` int DEFAULT nextval(`a`.`s`),\n"
+    data = b"INSERT INTO `t` VALUES ('  `x` nextval(`a`.`s`)'),\n('nextval(`a`.`s`)');\n"
+    text = b"CREATE TABLE `t` (\n" + line + b");\n" + data
+    expected = text.replace(line, line.replace(b"`a`", b"`b`"))
+    for at in range(len(text)):
+        assert b"".join(Moved([text[:at], text[at:]], b"`a`", b"`b`")) == expected
 
 
 def test_a_drill_on_a_scratch_server_gives_back_everything(dumped):
