@@ -1,11 +1,12 @@
 # One image for web, worker and daemon; docker-compose.yml says which command is which.
 FROM python:3.11-slim-trixie
 
-# The client dumps and restores; the server is what drills restore into.
+# The clients dump and restore; the servers are what drills restore into.
 RUN mkdir -p /etc/postgresql-common/createcluster.d \
     && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
     && apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-17 postgresql-client-17 \
+        mariadb-client mariadb-server-core \
     && rm -rf /var/lib/apt/lists/*
 
 RUN useradd --system --uid 10001 --home-dir /var/lib/backdrop --create-home backdrop

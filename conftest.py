@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
     from accounts.models import Role, Team, User
-    from backups.pipeline.connection import PostgresServer
+    from backups.pipeline.mysql import MysqlServer
+    from backups.pipeline.postgres.connection import PostgresServer
+    from tests.gcs import GCSPlace, GCSServer
     from tests.seaweed import S3Place, SeaweedServer
     from tests.web import Web
 
@@ -147,6 +149,23 @@ def pg_database(postgres) -> Iterator[PostgresServer]:
         yield postgres.server(dbname)
 
 
+# A MariaDB server to back up and restore into: a real one, one per session ------------------------
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """Debian's MariaDB: a `ScratchMariadb` (`.server(dbname)`, `.connect(dbname)`, …)."""
+    with servers.mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_database(mariadb) -> Iterator[MysqlServer]:
+    """An empty database on it, as a `MysqlServer` (an address)."""
+    with servers.new_mariadb_database(mariadb) as dbname:
+        yield mariadb.server(dbname)
+
+
 # The test database: where it is SQLite, a file, so that processes that tests start see it too -----
 
 
@@ -184,3 +203,18 @@ def s3_server() -> Iterator[SeaweedServer]:
 def s3_place(s3_server) -> S3Place:
     """A prefix that nobody else uses: `.options` and `.secret` are those of a destination."""
     return s3_server.place()
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GCSServer]:
+    """A server of Google Cloud Storage, from its wheel; `tests/gcs.py` says where it is not."""
+    from tests.gcs import GCSServer
+
+    with GCSServer() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs_place(gcs_server) -> GCSPlace:
+    """A prefix that nobody else uses: `.options` are those of a destination without a key."""
+    return gcs_server.place()

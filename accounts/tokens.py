@@ -4,6 +4,7 @@
     tokens.renewed(refresh)         -> Pair, and the old refresh token is dead
     tokens.end(refresh)             kills it
     tokens.user_of(access)          -> User, for doors that are not REST (sockets, gRPC)
+    tokens.end_of(access)           when it expires
     tokens.brief_for(user)          -> an access token of one minute, for calls of our own
 
 Those that take a token raise `InvalidTokenError` for one that is malformed, expired, ended, or
@@ -66,6 +67,11 @@ def end(refresh: str) -> None:
 
 def user_of(access: str) -> User:
     return _holder(_opened(AccessToken, access))
+
+
+def end_of(access: str) -> float:
+    """When it expires, in seconds since 1970."""
+    return float(_opened(AccessToken, access)["exp"])
 
 
 def _opened(kind: type[Any], raw: str) -> Any:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from django.conf import settings
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from accounts import tokens
 from backdrop_site import grpc_address
 from backdrop_site import status as status_parts
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 SERVICE = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 GRACE_SECONDS = 2.0
+RETRY_SECONDS = 5.0
 
 OPEN = {f"/{SERVICE}/{name}" for name in ("Login", "Refresh", "Logout")}
 """Beside health: they need no token."""
@@ -55,23 +56,54 @@ class PortTakenError(Exception):
 
 
 async def serve(daemon: Daemon) -> None:
-    """A service of the daemon; raises ImproperlyConfigured where the settings make no sense."""
+    """A service of the daemon; raises ImproperlyConfigured where the settings make no sense.
+
+    For calls from inside this process there is a socket of its own, whatever the outside needs: no
+    network, no TLS, and nobody who may have taken the port.
+    """
     address = grpc_address.read()
-    server, servicer, pulse = _server()
-    await pulse.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
-    port = _listen(server, address)
-    # For calls from inside this process, whatever the outside needs: no network, no TLS.
     inside = f"unix-abstract:backdrop-grpc-{os.getpid()}-{os.urandom(8).hex()}"
-    server.add_insecure_port(inside)
-    await server.start()
-    place.note(inside)
+    async with _serving(lambda server: server.add_insecure_port(inside)):
+        place.note(inside)
+        try:
+            await _serve_outside(daemon, address)
+        finally:
+            place.note("")
+
+
+async def _serve_outside(daemon: Daemon, address: str) -> None:
+    """Once the port is free, if another program has it."""
+    told = False
+    while not daemon.stopping.is_set():
+        try:
+            async with _serving(lambda server: _listen(server, address)) as port:
+                _tell_listening(port)
+                await daemon.stopping.wait()
+        except PortTakenError:
+            if not told:
+                logger.warning(
+                    "gRPC can't listen on %s: is it taken? GRPC_PORT sets another.", address
+                )
+            told = True
+            await daemon.sleep(RETRY_SECONDS)
+
+
+def _tell_listening(port: int) -> None:
     secured = "TLS" if settings.GRPC_TLS_CERT else "no TLS"
     auth = "" if settings.GRPC_REQUIRE_AUTH else ", no token needed to run a backup"
     logger.info("gRPC on %s (%s%s)", grpc_address.of(settings.HOST, port), secured, auth)
+
+
+@asynccontextmanager
+async def _serving(listen: Callable[[Any], int]) -> AsyncIterator[int]:
+    """A server that listens as told, and the port; those who wait are told when it stops."""
+    server, servicer, pulse = _server()
+    await pulse.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    port = listen(server)
+    await server.start()
     try:
-        await daemon.stopping.wait()
+        yield port
     finally:
-        place.note("")
         await pulse.enter_graceful_shutdown()
         servicer.stopping.set()
         await server.stop(GRACE_SECONDS)
@@ -95,7 +127,6 @@ def _listen(server: Any, address: str) -> int:
             return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
         return int(server.add_insecure_port(address))
     except RuntimeError:
-        logger.warning("gRPC can't listen on %s: is it taken? GRPC_PORT sets another.", address)
         raise PortTakenError(address) from None
 
 
@@ -130,7 +161,7 @@ async def _caller(method: str, metadata: Any) -> callers.Caller:
     kind, _, token = str(said[-1]).partition(" ")
     if kind.lower() != "bearer":
         raise StatusError(Code.UNAUTHENTICATED, "`authorization` is `Bearer <token>`.")
-    return callers.Caller(user=await ask(tokens.user_of, token.strip()))
+    return await ask(callers.Caller.by_token, token.strip())
 
 
 def _refusing(handler: Any, error: StatusError) -> Any:

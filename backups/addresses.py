@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from backups.models import Database, Destination
+from backups.pipeline.engines import ENGINES
 
 TYPE_AGAIN = "It is kept for the address it was entered for; enter it again for the new one."
 
 
 def moves_database(database: Database, changes: Mapping[str, Any]) -> bool:
     """Whether `changes` would have the stored password sent elsewhere, or as somebody else."""
+    if "port" in changes and changes["port"] is None:  # left empty, which means the usual one
+        engine = changes.get("engine") or database.engine
+        changes = {**changes, "port": ENGINES[engine].default_port}
     return _differs(database, changes, "host", "port", "username")
 
 

@@ -1,14 +1,14 @@
-"""What a first start makes of the environment: a destination, a database with a plan and its
-schedule, and whom to tell."""
+"""What a first start makes of the environment: a destination, databases with their plans and
+schedules, and whom to tell."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -16,22 +16,31 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.fields import Secret
 from accounts.models import Team
-from backups import moments, storages
+from backups import database_urls, moments, storages
+from backups.database_urls import Address, Variable
 from backups.models import Channel, Database, Destination, Plan, Schedule
-from backups.models.databases import SSLMODES
 from backups.models.names import NAME_PATTERN
 
 VARIABLES = {
-    "folder": "BACKUP_DIR",
-    "bucket": "S3_BUCKET",
-    "endpoint": "S3_ENDPOINT",
-    "region": "S3_REGION",
-    "path_style": "S3_USE_PATH_STYLE",
-    "access_key": "S3_ACCESS_KEY",
-    "secret": "S3_SECRET_KEY",
-    "kind": "STORAGE",
+    "local": {"folder": "BACKUP_DIR"},
+    "s3": {
+        "bucket": "S3_BUCKET",
+        "endpoint": "S3_ENDPOINT",
+        "region": "S3_REGION",
+        "path_style": "S3_USE_PATH_STYLE",
+        "access_key": "S3_ACCESS_KEY",
+        "secret": "S3_SECRET_KEY",
+    },
+    "gcs": {
+        "bucket": "GCS_BUCKET",
+        "endpoint": "GCS_ENDPOINT",
+        "payer": "GCS_BILLED_PROJECT",
+        "secret": "GCS_CREDENTIALS",
+    },
 }
-"""Which variable an option of a destination comes from."""
+"""For each kind of destination which variable an option comes from."""
+SECRETS = {"S3_ACCESS_KEY", "S3_SECRET_KEY", "GCS_CREDENTIALS"}
+"""Those that may be in files."""
 
 # An address may hold commas itself (mailto://…?to=a,b), so only one before a scheme separates.
 _BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")
@@ -53,8 +62,8 @@ def begin(team: Team, *, first: bool) -> None:
     destination = Destination.objects.create(
         team=team, name=kind, kind=kind, options=options, secret=secret
     )
-    address, cron = _address(), _cron()
-    if address is not None:
+    cron = _cron()
+    for address in filter(None, map(_address, database_urls.VARIABLES)):
         plan = _database(team, destination, address)
         if cron:
             Schedule.objects.create(team=team, plan=plan, cron=cron)
@@ -65,7 +74,9 @@ def begin(team: Team, *, first: bool) -> None:
 
 def mistakes() -> Iterator[str]:
     """What in these variables makes no sense: one sentence each, by the variable's name."""
-    for part in (_storage, _address, _cron, _channels):
+    addresses = [partial(_address, variable) for variable in database_urls.VARIABLES]
+    parts: tuple[Callable[[], object], ...] = (_storage, *addresses, _cron, _channels)
+    for part in parts:
         try:
             part()
         except ImproperlyConfigured as error:
@@ -82,20 +93,19 @@ def _storage() -> tuple[str, dict[str, object], str]:
     kind = os.environ.get("STORAGE", "") or "local"
     if kind not in storages.KINDS:
         raise ImproperlyConfigured(f"STORAGE should be one of {', '.join(storages.KINDS)}.")
-    options: dict[str, object]
-    options = _s3_options() if kind == "s3" else {"folder": str(settings.BACKUP_DIR)}
-    secret = _given("S3_SECRET_KEY") if kind == "s3" else ""
+    options = _options(kind)
+    secret = str(options.pop("secret", ""))
     try:
         storages.validated(kind, options, secret)
     except storages.OptionsError as error:
-        told = [f"{VARIABLES.get(name, name)}: {why}" for name, why in error.fields.items()]
+        told = [f"{VARIABLES[kind].get(name, name)}: {why}" for name, why in error.fields.items()]
         raise ImproperlyConfigured(" ".join(told)) from None
     return kind, options, secret
 
 
-def _address() -> Address | None:
-    url = _given("POSTGRES_URL")
-    return Address.parse(url) if url else None
+def _address(variable: Variable) -> Address | None:
+    url = _given(variable.name)
+    return Address.parse(url, variable) if url else None
 
 
 def _cron() -> str:
@@ -130,79 +140,32 @@ def _channel(variable: str, name: str, kind: Channel.Kind, address: str) -> Chan
     return channel
 
 
-def _s3_options() -> dict[str, object]:
-    options: dict[str, object] = {
-        "bucket": os.environ.get("S3_BUCKET", ""),
-        "endpoint": os.environ.get("S3_ENDPOINT", ""),
-        "region": os.environ.get("S3_REGION", ""),
-        "access_key": _given("S3_ACCESS_KEY"),
-    }
-    path_style = os.environ.get("S3_USE_PATH_STYLE", "").strip().lower()
-    if path_style:
-        if path_style not in SAID:
-            raise ImproperlyConfigured("S3_USE_PATH_STYLE should be true or false.")
-        options["path_style"] = SAID[path_style]
-    return {name: value for name, value in options.items() if value != ""}
+def _options(kind: str) -> dict[str, object]:
+    """What the variables of that kind say, the secret among it."""
+    if kind == "local":
+        return {"folder": str(settings.BACKUP_DIR)}
+    told = storages.KINDS[kind].schema["properties"]
+    found = {name: _said(variable, told.get(name)) for name, variable in VARIABLES[kind].items()}
+    return {name: value for name, value in found.items() if value != ""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """What a `postgres://user:password@host:5432/name?sslmode=require` says."""
-
-    host: str
-    port: int
-    dbname: str
-    username: str
-    password: str
-    sslmode: str = ""
-
-    def __repr__(self) -> str:
-        return f"<{self.username}@{self.host}:{self.port}/{self.dbname}>"
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Percent-encoded or not: the last `@` ends the password, whatever stands before it.
-
-        Raises ImproperlyConfigured, which doesn't repeat the password.
-        """
-        scheme, _, rest = url.strip().partition("://")
-        login, _, place = rest.rpartition("@")
-        found = re.fullmatch(
-            r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/:?\[\]]*)(?::(?P<port>\d{1,5}))?"
-            r"(?:/(?P<dbname>[^?/]*))?(?:\?(?P<query>.*))?",
-            place,
-        )
-        username, _, password = (unquote(part) for part in login.partition(":"))
-        if scheme not in ("postgres", "postgresql") or not found or not username:
-            raise _malformed()
-        query = dict(parse_qsl(found["query"] or ""))
-        unknown = set(query) - {"sslmode", "host"}
-        port = int(found["port"] or 5432)
-        sslmode = query.get("sslmode", "")
-        if unknown or sslmode not in SSLMODES or not 0 < port < 65536:
-            raise _malformed()
-        return cls(
-            host=unquote(found["host"]).strip("[]") or query.get("host", "127.0.0.1"),
-            port=port,
-            dbname=unquote(found["dbname"] or "") or username,
-            username=username,
-            password=password,
-            sslmode=sslmode,
-        )
-
-
-def _malformed() -> ImproperlyConfigured:
-    return ImproperlyConfigured(
-        "POSTGRES_URL should be postgres://user:password@host:5432/name, with ?sslmode= if wanted."
-    )
+def _said(variable: str, told: Mapping[str, Any] | None) -> object:
+    """What a variable says; `told` is the schema of its option, None for a secret."""
+    if variable in SECRETS:
+        return _given(variable)
+    said = os.environ.get(variable, "")
+    if said and told and told["type"] == "boolean":
+        if said.strip().lower() not in SAID:
+            raise ImproperlyConfigured(f"{variable} should be true or false.")
+        return SAID[said.strip().lower()]
+    return said
 
 
 def _database(team: Team, destination: Destination, address: Address) -> Plan:
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
     database = Database.objects.create(
         team=team,
-        name=name if re.match(NAME_PATTERN, name) else "postgres",
-        engine=Database.Engine.POSTGRES,
+        name=_name(team, address),
+        engine=address.engine,
         host=address.host,
         port=address.port,
         dbname=address.dbname,
@@ -213,6 +176,14 @@ def _database(team: Team, destination: Destination, address: Address) -> Plan:
     return Plan.objects.create(
         team=team, name=database.name, database=database, destination=destination
     )
+
+
+def _name(team: Team, address: Address) -> str:
+    """As on its server where that can be; two servers may use one name."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", address.dbname)
+    name = name if re.match(NAME_PATTERN, name) else address.engine
+    taken = Database.objects.filter(team=team, name=name).exists()
+    return f"{name[:50]}-{address.engine}" if taken else name
 
 
 def _given(name: str) -> str:

@@ -17,7 +17,6 @@ from backups.notifications import notices, sending
 from backups.pipeline import drill, flow, scratch
 from backups.pipeline.errors import PipelineError
 from backups.pipeline.manifest import Manifest
-from backups.pipeline.postgres.sink import drop_restoring
 from tasks import registry
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
@@ -46,12 +45,22 @@ class _Here:
         self.confirm = context.confirm
         self._context = context
         self._destination = str(destination.pk)
+        self._sealed: dict[str, str] = {}
 
     def opened(self, kind: str, **ids: str) -> None:
-        self._context.opened(kind, destination=self._destination, **ids)
+        self._context.opened(kind, destination=self._destination, **self._kept(ids))
 
     def closed(self, kind: str, **ids: str) -> None:
-        self._context.closed(kind, destination=self._destination, **ids)
+        self._context.closed(kind, destination=self._destination, **self._kept(ids))
+
+    def _kept(self, ids: dict[str, str]) -> dict[str, str]:
+        """With the secret sealed, each time to the same, so that what is closed is found."""
+        secret = ids.get("secret")
+        if secret is None:
+            return ids
+        if secret not in self._sealed:
+            self._sealed[secret] = recipes.seal(secret)
+        return ids | {"secret": self._sealed[secret]}
 
 
 # Backup -----------------------------------------------------------------------------------------
@@ -142,6 +151,8 @@ def undo_backup(opened: Mapping[str, str]) -> None:
         return
     store = recipes.store_for(destination)
     if kind == "upload":
+        if "secret" in ids:
+            ids["secret"] = recipes.unseal(ids["secret"])
         store.undo(ids)
     elif not Backup.objects.filter(
         destination=destination, key=ids["key"], completed_at__isnull=False
@@ -178,7 +189,7 @@ def undo_restore(opened: Mapping[str, str]) -> None:
     """Drop the half-filled database of a dead attempt."""
     target = Database.objects.filter(pk=opened["target"]).first()
     if target is not None:
-        drop_restoring(recipes.server_of(target), opened["name"])
+        recipes.drop_restoring(target, opened["name"])
 
 
 # Drill ------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from cron_descriptor import FormatError, Options, get_description
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 SHORTEST_SECONDS = 10
+LONGEST_SECONDS = 366 * 86_400
 ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",

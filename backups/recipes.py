@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from accounts import keys
 from backups import storages
 from backups.models import Database, Destination, Plan, Restore
+from backups.pipeline import engines
+from backups.pipeline.engine import Engine
 from backups.pipeline.ports import ObjectStore, Sink, Source
-from backups.pipeline.postgres import PostgresServer, PostgresSink, PostgresSource
 from tasks.registry import Context
 
 
-def server_of(database: Database) -> PostgresServer:
-    """How to reach the database's server."""
-    return PostgresServer(
+def _reach(database: Database) -> tuple[Engine, Any]:
+    """The database's engine, and how it reaches the server."""
+    engine = engines.get(database.engine)
+    return engine, engine.server(
         host=database.host,
         port=database.port,
         dbname=database.dbname,
@@ -38,14 +42,17 @@ def source_for(
         if plan
         else {}
     )
-    return PostgresSource(server_of(database), label=database.name, waiting=waiting, **limits)
+    engine, server = _reach(database)
+    return engine.source(server, label=database.name, waiting=waiting, **limits)
 
 
 def sink_for(restore: Restore, context: Context) -> Sink:
     """A new database on the target's server; it takes the restore's name on success."""
     target = str(restore.target_id)
-    return PostgresSink(
-        server_of(restore.target),
+    engines.refuse_other(restore.backup.manifest["engine"], restore.target.engine)
+    engine, server = _reach(restore.target)
+    return engine.sink(
+        server,
         dbname=restore.dbname,
         replace=restore.replace,
         traits=restore.backup.manifest.get("traits", {}),
@@ -55,7 +62,23 @@ def sink_for(restore: Restore, context: Context) -> Sink:
     )
 
 
+def drop_restoring(target: Database, name: str) -> None:
+    """Drop the half-filled database that a dead attempt had told of."""
+    engine, server = _reach(target)
+    engine.drop_restoring(server, name)
+
+
 def store_for(destination: Destination) -> ObjectStore:
     """The destination's object store; raises StorageError where its settings make no sense."""
     secret = destination.secret.reveal() if destination.secret else ""
     return storages.open_store(destination.kind, destination.options, secret)
+
+
+def seal(secret: str) -> str:
+    """A secret for the row of an attempt, encrypted as those in fields are."""
+    return keys.cipher().encrypt(secret.encode()).decode()
+
+
+def unseal(sealed: str) -> str:
+    """What `seal` was given."""
+    return keys.cipher().decrypt(sealed.encode()).decode()

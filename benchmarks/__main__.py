@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backups.pipeline import binaries
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from benchmarks import measure, peers, sample
 from tests.seaweed import BUCKET, SeaweedServer
 

@@ -24,7 +24,7 @@ CLAIMS = 50
 
 
 def main() -> None:
-    from backups.pipeline.scratch import ScratchPostgres
+    from backups.pipeline.postgres.scratch import ScratchPostgres
 
     with tempfile.TemporaryDirectory(prefix="backdrop-claim-") as folder:
         with ScratchPostgres(listen=True, settings={"max_wal_size": "4GB"}) as server:

@@ -33,7 +33,7 @@ ROUNDS = 6
 
 def main() -> None:
     requests = int(os.environ.get("LATENCY_REQUESTS", "100"))
-    from backups.pipeline.scratch import ScratchPostgres
+    from backups.pipeline.postgres.scratch import ScratchPostgres
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backdrop-latency-")))

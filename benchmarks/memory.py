@@ -42,8 +42,8 @@ def main() -> None:
 def _measure(folder: Path) -> None:
     from accounts.models import Team
     from backups.models import Database, Destination, Plan
-    from backups.pipeline import binaries
-    from backups.pipeline.scratch import ScratchPostgres
+    from backups.pipeline.postgres import binaries
+    from backups.pipeline.postgres.scratch import ScratchPostgres
 
     team = Team.objects.create(name="Bench")
     kept = folder / "kept"

@@ -16,8 +16,8 @@ django.setup()
 
 from backups import storages  # noqa: E402
 from backups.pipeline import flow  # noqa: E402
-from backups.pipeline.connection import PostgresServer  # noqa: E402
 from backups.pipeline.postgres import PostgresSource  # noqa: E402
+from backups.pipeline.postgres.connection import PostgresServer  # noqa: E402
 
 
 class Silent:

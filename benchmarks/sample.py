@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 
 _BYTES_A_ROW = 305  # of dump text, over the two big tables together
 

@@ -38,6 +38,8 @@ GROUPS = {
     "test": (
         Program("postgres", "postgresql", POSTGRES_FOLDERS),
         Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
+        Program("mariadbd", "mariadb-server-core", ("/usr/sbin", "/usr/local/sbin")),
+        Program("mariadb-dump", "mariadb-client"),
         Program("redis-server", "redis-server"),
         Program("chromium", "chromium"),
         Program("curl", "curl"),

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from backups.pipeline.scratch import ScratchPostgres  # noqa: E402
+from backups.pipeline.postgres.scratch import ScratchPostgres  # noqa: E402
 
 # Where queries, locks and transactions are ours; the rest says nothing about this database.
 TESTS = (

@@ -14,14 +14,23 @@ import grpc
 
 from backdrop_site.cli import credentials
 from backdrop_site.cli.credentials import Login
-from backdrop_site.cli.errors import Code, CommandError, of_call
+from backdrop_site.cli.errors import NOT_ALLOWED, Code, CommandError, of_call
 from backups.rpc import backup_pb2 as pb
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
 
+Notice = Callable[[str], None]
+
 DEFAULT = "127.0.0.1:50051"
 CALL_SECONDS = 20.0
+BEGIN_SECONDS = 3.0
+"""How long work that has a key is asked for again where nobody answers."""
 LOST_SECONDS = 60.0
 """How long a lost connection is tried again while work is followed."""
+OPTIONS = (
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.keepalive_time_ms", 20_000),  # a daemon whose machine has gone is noticed
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +44,9 @@ class Target:
 
     def channel(self) -> Any:
         if not self.tls:
-            return grpc.insecure_channel(self.address)
+            return grpc.insecure_channel(self.address, OPTIONS)
         trusted = self.authority.read_bytes() if self.authority else None
-        return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(trusted))
+        return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(trusted), OPTIONS)
 
 
 def is_loopback(address: str) -> bool:
@@ -67,35 +76,49 @@ class Daemon:
                 lambda metadata: self._stub(method)(request, timeout=timeout, metadata=metadata)
             )
         except grpc.RpcError as error:
-            raise of_call(error, self.target.address) from None
+            raise self._refusal(error) from None
 
-    def run_backup(self, request: pb.BackupRequest) -> pb.BackupResponse:
-        """Its idempotency key makes it safe to ask again when the answer was lost."""
-        answer: pb.BackupResponse = self._patiently(
-            lambda: self._with_token(
-                lambda metadata: self._stub("RunBackup")(
-                    request, timeout=CALL_SECONDS, metadata=metadata
-                )
-            ),
-            patience=3.0,
-        )
-        return answer
-
-    def follow(self, request: pb.BackupRequest) -> Iterator[pb.ProgressUpdate]:
-        """Every update, the last one `ended`; a lost connection is mended for a while."""
-        heard = time.monotonic()
+    def begin(self, method: str, request: Any) -> Any:
+        """A call whose idempotency key makes it safe to ask again when the answer was lost."""
+        until = time.monotonic() + BEGIN_SECONDS
         while True:
             try:
+                return self.call(method, request)
+            except CommandError as error:
+                if error.code != "UNAVAILABLE" or time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+
+    def follow(
+        self, request: pb.BackupRequest, *, notice: Notice, begun: bool = False
+    ) -> Iterator[pb.ProgressUpdate]:
+        """Every update, the last one `ended`.
+
+        Once it has begun, a connection that is lost is mended for a while, of which `notice` is
+        told, and a token that expires is renewed.
+        """
+        lost: float | None = None
+        while True:
+            fresh = True
+            try:
                 for update in self._stream(request):
-                    heard = time.monotonic()
+                    if lost is not None:
+                        notice("Connected again.")
+                    lost, fresh, begun = None, False, True
                     request = pb.BackupRequest(backup_id=update.backup_id)
                     yield update
                     if update.ended:
                         return
             except grpc.RpcError as error:
-                lost = error.code() == Code.UNAVAILABLE and request.backup_id
-                if not lost or time.monotonic() - heard > LOST_SECONDS:
-                    raise of_call(error, self.target.address) from None
+                if error.code() == Code.UNAUTHENTICATED and not fresh and self._login():
+                    continue
+                if error.code() != Code.UNAVAILABLE or not begun:
+                    raise self._refusal(error) from None
+                if lost is None:
+                    lost = time.monotonic()
+                    notice(f"The connection is lost. Trying again for {LOST_SECONDS:.0f} s.")
+                if time.monotonic() - lost > LOST_SECONDS:
+                    raise self._refusal(error) from None
                 time.sleep(1.0)
 
     def _stream(self, request: pb.BackupRequest) -> Iterator[pb.ProgressUpdate]:
@@ -111,15 +134,23 @@ class Daemon:
         call: Callable[..., Any] = getattr(BackupServiceStub(self.channel), method)
         return call
 
-    def _patiently(self, call: Callable[[], Any], *, patience: float) -> Any:
-        until = time.monotonic() + patience
-        while True:
-            try:
-                return call()
-            except grpc.RpcError as error:
-                if error.code() != Code.UNAVAILABLE or time.monotonic() > until:
-                    raise of_call(error, self.target.address) from None
-                time.sleep(0.5)
+    def _refusal(self, error: grpc.RpcError) -> CommandError:
+        if error.code() == Code.UNAUTHENTICATED:
+            return self._not_logged_in()
+        return of_call(error, self.target.address, tls=self.target.tls)
+
+    def _not_logged_in(self) -> CommandError:
+        address = self.target.address
+        if os.environ.get("BACKDROP_TOKEN"):
+            sentence = (
+                f"BACKDROP_TOKEN is no token that is good at {address}, or no longer. "
+                "Set a new one; or unset it and log in: backdrop login"
+            )
+        elif self._login():
+            sentence = f"Your login at {address} has ended. Log in again: backdrop login"
+        else:
+            sentence = f"You are not logged in at {address}. Log in: backdrop login"
+        return CommandError(sentence, exit_code=NOT_ALLOWED, code="UNAUTHENTICATED")
 
     # Tokens -------------------------------------------------------------------------------------
 
@@ -162,8 +193,10 @@ class Daemon:
             )
         except grpc.RpcError as error:
             if error.code() == Code.UNAUTHENTICATED:
-                raise CommandError(error.details(), exit_code=3, code="UNAUTHENTICATED") from None
-            raise of_call(error, self.target.address) from None
+                raise CommandError(
+                    error.details(), exit_code=NOT_ALLOWED, code="UNAUTHENTICATED"
+                ) from None
+            raise self._refusal(error) from None
         with credentials.alone():
             credentials.keep(self.target.address, login_of(username, pair))
 
@@ -178,8 +211,14 @@ class Daemon:
             self._stub("Logout")(pb.RefreshRequest(refresh=login.refresh), timeout=5)
         except grpc.RpcError as error:
             if error.code() != Code.UNAUTHENTICATED:  # dead already
-                raise of_call(error, self.target.address) from None
+                raise self._refusal(error) from None
         return True
+
+
+def connect(address: str, tls: bool | None, ca: Path | None) -> Daemon:
+    if tls is None:
+        tls = ca is not None or not is_loopback(address)
+    return Daemon(Target(address=address, tls=tls, authority=ca))
 
 
 def login_of(username: str, pair: pb.Tokens) -> Login:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import click
@@ -13,10 +13,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backdrop_site.cli import credentials
 from backdrop_site.cli.daemon import Daemon
-from backdrop_site.cli.errors import FAILED, CommandError
+from backdrop_site.cli.errors import FAILED, CommandError, why_silent
 from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import put_json
-from backups.pipeline import binaries
+from backups.pipeline.mysql import binaries as mysql_binaries
+from backups.pipeline.postgres import binaries
 from backups.rpc import backup_pb2 as pb
 
 SECONDS = 5.0
@@ -83,6 +84,20 @@ def _programs() -> Finding:
     )
 
 
+def _mysql_programs(databases: Iterable[pb.Database]) -> Iterator[Finding]:
+    """Told of only where a database needs them; missing here they are no fault either."""
+    if not any(one.engine == "mysql" for one in databases):
+        return
+    dumpers = ", ".join(client.tool for client in mysql_binaries.clients())
+    yield Finding(
+        what="MySQL programs on this machine",
+        ok=True,
+        detail=dumpers or "none",
+        remedy="" if dumpers else "Workers need them: apt-get install mariadb-client",
+        grave=False,
+    )
+
+
 def _file() -> Finding:
     path = credentials.path()
     private = not path.exists() or not path.stat().st_mode & PRIVATE
@@ -116,12 +131,14 @@ def _speaks(daemon: Daemon) -> Finding:
         stub = health_pb2_grpc.HealthStub(daemon.channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
     except grpc.RpcError as error:
+        details = error.details() or error.code().name
+        told = why_silent(details, daemon.target.address, tls=daemon.target.tls)
         return Finding(
             what="gRPC",
             ok=False,
-            detail=f"no answer with {how} ({error.details() or error.code().name})",
-            remedy="Is this its GRPC_PORT? Try --tls or --plaintext; --ca names a certificate "
-            "of your own making.",
+            detail=f"no answer with {how}. {told}",
+            remedy="Is this its GRPC_PORT? Try --tls or --plaintext; --ca names the certificate "
+            "of an authority of your own.",
         )
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
     return Finding(what="gRPC", ok=serving, detail=f"answers, {how}")
@@ -150,6 +167,7 @@ def _databases(daemon: Daemon) -> Iterator[Finding]:
         yield Finding(
             what="databases", ok=False, detail="none", remedy="Register one in the dashboard."
         )
+    yield from _mysql_programs(found)
     for one in found:
         if not one.plans:
             yield Finding(

@@ -7,12 +7,13 @@ allowed; 4 no daemon answers; 130 interrupted.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import click
 import grpc
 
-FAILED, NOT_ALLOWED, UNREACHABLE, INTERRUPTED = 1, 3, 4, 130
+FAILED, WRONG_USAGE, NOT_ALLOWED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
 
 Code = grpc.StatusCode
 EXITS = {
@@ -21,21 +22,23 @@ EXITS = {
     Code.UNAVAILABLE: UNREACHABLE,
     Code.DEADLINE_EXCEEDED: UNREACHABLE,
 }
-REMEDIES = {
-    Code.UNAUTHENTICATED: "Log in: backdrop login",
-    Code.UNAVAILABLE: "What is wrong: backdrop doctor",
-}
+DOCTOR = "What is wrong: backdrop doctor"
+SIGNS = ("connect", "Socket closed", "DNS", "GOAWAY", "address", "handshake", "Connection", "RST")
+"""Words of gRPC's own where nobody could be asked."""
 
 
 class CommandError(click.ClickException):
     """Ends the command."""
 
-    def __init__(self, sentence: str, *, exit_code: int = FAILED, code: str = "") -> None:
+    def __init__(
+        self, sentence: str, *, exit_code: int = FAILED, code: str = "", as_json: bool = False
+    ) -> None:
         super().__init__(sentence)
         self.exit_code = exit_code  # type: ignore[misc]  # click looks for it here
         self.code = code
         context = click.get_current_context(silent=True)  # when it is shown there is none any more
-        self._as_json = context is not None and context.find_root().meta.get("json", False)
+        asked = context is not None and context.find_root().meta.get("json", False)
+        self._as_json = as_json or asked
 
     def show(self, file: Any = None) -> None:
         if self._as_json:
@@ -45,19 +48,31 @@ class CommandError(click.ClickException):
             click.echo(f"backdrop: {self.message}", err=True)
 
 
-def of_call(error: grpc.RpcError, address: str) -> CommandError:
-    """What the daemon said, or that nobody did."""
-    code, details = error.code(), error.details() or ""
-    if code == Code.UNAVAILABLE and _is_of_transport(details):
-        details = f"No daemon answers at {address}."
+def of_call(error: grpc.RpcError, address: str, *, tls: bool) -> CommandError:
+    """What the daemon said, or why nobody did."""
+    code, sentence = error.code(), error.details() or error.code().name
+    if code == Code.UNAVAILABLE:
+        sentence = f"{why_silent(sentence, address, tls=tls)} {DOCTOR}"
     if code == Code.UNIMPLEMENTED:
-        details = "The daemon is of another version: it does not know this."
-    remedy = REMEDIES.get(code, "")
-    sentence = f"{details or code.name} {remedy}".strip()
+        sentence = "The daemon is of another version: it does not know this."
+    if code == Code.DEADLINE_EXCEEDED:
+        sentence = f"The daemon at {address} took too long to answer. {DOCTOR}"
     return CommandError(sentence, exit_code=EXITS.get(code, FAILED), code=code.name)
 
 
-def _is_of_transport(details: str) -> bool:
-    """Whether gRPC itself wrote this, in its own words, because nobody could be asked."""
-    signs = ("connect", "Socket closed", "DNS", "GOAWAY", "address", "handshake", "Connection")
-    return any(sign in details for sign in signs) and "daemon is stopping" not in details
+def why_silent(details: str, address: str, *, tls: bool) -> str:
+    """In our words, where gRPC itself tells in its own that nobody could be asked."""
+    if "WRONG_VERSION_NUMBER" in details:
+        return f"{address} does not speak TLS: try --plaintext."
+    if found := re.search(r"CERTIFICATE_VERIFY_FAILED:? ?([\w -]*)", details):
+        return (
+            f"The certificate of {address} is not trusted here ({found[1] or 'no reason given'}). "
+            "Name the authority that signed it: --ca FILE."
+        )
+    if "Peer name" in details or ("ostname" in details and "erif" in details):
+        return f"The certificate of {address} is for another name: use that as --address."
+    if not tls and "Socket closed" in details and "failed to connect" in details:
+        return f"{address} takes connections and closes them again: does it want --tls?"
+    if any(sign in details for sign in SIGNS) and "daemon is stopping" not in details:
+        return f"No daemon answers at {address}."
+    return details

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from backdrop_site.cli.daemon import DEFAULT, Daemon, Target, is_loopback
-from backdrop_site.cli.errors import INTERRUPTED, CommandError
-from backups.rpc import backup_pb2 as pb
+from backdrop_site.cli.daemon import DEFAULT, connect
+from backdrop_site.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError
+from backdrop_site.cli.values import Address, Authority
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,14 +35,42 @@ Exit code: 0 it worked, 1 the work failed or was refused, 2 wrong usage,
 FIRST = ("login", "backup", "watch", "cancel", "list", "show", "restore", "verify", "databases")
 
 
+@contextmanager
+def usage_as_json(*, wanted: bool) -> Iterator[None]:
+    """What is typed wrongly comes out before any option is known to be there."""
+    try:
+        yield
+    except click.UsageError as error:
+        if not wanted:
+            raise
+        sentence = error.format_message()
+        raise CommandError(sentence, exit_code=WRONG_USAGE, code="USAGE", as_json=True) from None
+
+
 class Backdrop(click.Group):
-    """Ctrl-C ends it with 130, whatever it was doing."""
+    """Ctrl-C ends it with 130, whatever it was doing; what is typed wrongly is told as JSON too."""
+
+    _wants_json = False
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **more: Any,
+    ) -> click.Context:
+        self._wants_json = "--json" in args
+        with usage_as_json(wanted=self._wants_json):
+            return super().make_context(info_name, args, parent, **more)
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
+            with usage_as_json(wanted=self._wants_json):
+                return super().invoke(context)
+        except (KeyboardInterrupt, click.Abort):  # the latter at a question
             raise CommandError("Interrupted.", exit_code=INTERRUPTED, code="INTERRUPTED") from None
+        except UnicodeEncodeError:
+            raise CommandError("That is not UTF-8.", exit_code=WRONG_USAGE, code="USAGE") from None
 
     def list_commands(self, context: click.Context) -> list[str]:
         """What one needs first, first."""
@@ -52,6 +81,7 @@ class Backdrop(click.Group):
 @click.option(
     "--address",
     envvar="BACKDROP_ADDRESS",
+    type=Address(),
     default=DEFAULT,
     show_default=True,
     metavar="HOST:PORT",
@@ -66,8 +96,8 @@ class Backdrop(click.Group):
 @click.option(
     "--ca",
     envvar="BACKDROP_CA",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificate to trust, when it is of your own making (BACKDROP_CA).",
+    type=Authority(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate of the authority to trust, when it is your own (BACKDROP_CA).",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text; commands take it too.")
 @click.pass_context
@@ -80,15 +110,9 @@ def cli(
     login that is kept.
     """
     context.meta["json"] = as_json
+    if ca is not None and tls is False:
+        raise click.UsageError("--ca is for TLS: leave out --plaintext, or --ca.")
     context.obj = connect(address, tls, ca)
-
-
-def connect(address: str, tls: bool | None, ca: Path | None) -> Daemon:
-    if ":" not in address:
-        address = f"{address}:{DEFAULT.rpartition(':')[2]}"
-    if tls is None:
-        tls = ca is not None or not is_loopback(address)
-    return Daemon(Target(address=address, tls=tls, authority=ca))
 
 
 def command(name: str, *, group: click.Group = cli, **settings: Any) -> Callable[[Command], Any]:
@@ -107,14 +131,3 @@ def command(name: str, *, group: click.Group = cli, **settings: Any) -> Callable
         return run
 
     return register
-
-
-def database_names(context: click.Context, param: Any, incomplete: str) -> list[str]:
-    """For the shell's completion: silent where nobody answers at once."""
-    given = context.find_root().params
-    try:
-        daemon = connect(given["address"], given["tls"], given["ca"])
-        found = daemon.call("ListDatabases", pb.ListDatabasesRequest(), timeout=1.0)
-    except Exception:  # of whatever kind: a shell is no place for our errors
-        return []
-    return [one.name for one in found.databases if one.name.startswith(incomplete)]

@@ -20,6 +20,10 @@ SHELLS = ("bash", "zsh", "fish")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def login(daemon: Daemon, as_json: bool, username: str | None, password_stdin: bool) -> None:
     """Log in; the token is kept in a file that only you can read, and renewed by itself."""
+    if not (username and password_stdin) and not sys.stdin.isatty():
+        raise click.UsageError(
+            "There is no terminal to ask at: give --username NAME and --password-stdin."
+        )
     name = username or click.prompt("User name", err=True)
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")

@@ -10,8 +10,11 @@ from backdrop_site.cli.daemon import Daemon
 from backdrop_site.cli.group import cli, command
 from backdrop_site.cli.screen import as_json as told
 from backdrop_site.cli.screen import moment, put_json, put_table
+from backdrop_site.cli.values import database_names
 from backups.rpc import backup_pb2 as pb
 
+LONGEST_SECONDS = 366 * 86_400
+NUMBER = click.IntRange(1, 2**63 - 1)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -34,13 +37,14 @@ class Interval(click.ParamType):  # type: ignore[type-arg]  # generic in the stu
 
     def convert(self, value: object, param: object, ctx: object) -> int:
         found = re.fullmatch(r"(\d{1,7})([smhdw]?)", str(value))
-        if not found or int(found[1]) == 0:
-            self.fail(f"{value!r} is none; write 90s, 30m, 6h or 1d.")
-        return int(found[1]) * UNITS[found[2] or "s"]
+        seconds = int(found[1]) * UNITS[found[2] or "s"] if found else 0
+        if not 0 < seconds <= LONGEST_SECONDS:
+            self.fail(f"{value!r} is none; write 90s, 30m, 6h or 1d, at most a year.")
+        return seconds
 
 
 @command("add", group=schedule)
-@click.argument("plan")
+@click.argument("plan", shell_complete=database_names)
 @click.option("--cron", default="", help="Five or six fields, or @daily and the like.")
 @click.option("--every", type=Interval(), help="Instead of --cron: 30m, 6h, 1d.")
 @click.option("--action", type=click.Choice(["backup", "drill"]), default="backup")
@@ -80,7 +84,10 @@ def add(
         overlap=overlap,
         team=team,
     )
-    _tell(daemon.call("CreateSchedule", request), as_json)
+    made = daemon.call("CreateSchedule", request)
+    _tell(made, as_json)
+    if not as_json:
+        click.echo(f"Then {', '.join(moment(one) for one in made.next[1:])}.")
 
 
 @command("list", group=schedule)
@@ -100,25 +107,29 @@ def list_schedules(daemon: Daemon, as_json: bool) -> None:
         ]
         for one in found
     ]
-    put_table(["ID", "PLAN", "ACTION", "WHEN", "NEXT"], rows)
+    put_table(
+        ["ID", "PLAN", "ACTION", "WHEN", "NEXT"],
+        rows,
+        none="There is none. Make one: backdrop schedule add PLAN --cron '0 2 * * *'",
+    )
 
 
 @command("pause", group=schedule)
-@click.argument("id", type=int)
+@click.argument("id", type=NUMBER)
 def pause(daemon: Daemon, as_json: bool, id: int) -> None:
     """Let schedule ID rest."""
     _tell(daemon.call("PauseSchedule", pb.ScheduleRequest(id=id)), as_json)
 
 
 @command("resume", group=schedule)
-@click.argument("id", type=int)
+@click.argument("id", type=NUMBER)
 def resume(daemon: Daemon, as_json: bool, id: int) -> None:
     """Let schedule ID run again."""
     _tell(daemon.call("ResumeSchedule", pb.ScheduleRequest(id=id)), as_json)
 
 
 @command("remove", group=schedule)
-@click.argument("id", type=int)
+@click.argument("id", type=NUMBER)
 def remove(daemon: Daemon, as_json: bool, id: int) -> None:
     """Remove schedule ID; the backups it has made stay."""
     daemon.call("DeleteSchedule", pb.ScheduleRequest(id=id))

@@ -56,6 +56,12 @@ def put_json(value: Any) -> None:
     click.echo(json.dumps(value))
 
 
+def put_notice(sentence: str, *, as_json: bool) -> None:
+    """Something to know that is no result. (A bar stands in for this stream, not for click's.)"""
+    sys.stderr.write((json.dumps({"notice": sentence}) if as_json else sentence) + "\n")
+    sys.stderr.flush()
+
+
 def put_fields(fields: Mapping[str, Any]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
@@ -63,13 +69,16 @@ def put_fields(fields: Mapping[str, Any]) -> None:
             click.echo(f"{name:<{width}}  {value}")
 
 
-def put_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as what is in them; bold heads on a terminal."""
+def put_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, none: str = "") -> None:
+    """Columns as wide as what is in them; bold heads on a terminal. `none` tells that it is empty,
+    beside the table, so that scripts see a head and nothing else."""
     lines = [list(map(str, row)) for row in rows]
     widths = [max(len(line[place]) for line in [head, *lines]) for place in range(len(head))]
     click.echo(click.style(_line(head, widths), bold=True))
     for line in lines:
         click.echo(_line(line, widths))
+    if none and not lines:
+        click.echo(none, err=True)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -128,7 +137,8 @@ def _shown_as_bar(updates: Iterable[pb.ProgressUpdate]) -> pb.ProgressUpdate:
                 bar,
                 description=update.message.split(", ")[0][:40],
                 completed=update.done,
-                total=update.total if update.HasField("total") else None,
+                # What is only guessed at first may turn out to be too little.
+                total=max(update.total, update.done) if update.HasField("total") else None,
             )
     return last
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from functools import partial
 from typing import Any
 
 import click
@@ -10,12 +12,14 @@ import click
 from backdrop_site.cli import screen
 from backdrop_site.cli.daemon import Daemon
 from backdrop_site.cli.errors import FAILED, INTERRUPTED, CommandError
-from backdrop_site.cli.group import command, database_names
+from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import as_json as told
 from backdrop_site.cli.screen import moment, put_fields, put_json, put_table, size
+from backdrop_site.cli.values import Id, database_names
 from backups.rpc import backup_pb2 as pb
 
 MAX_LISTED = 500
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
 @command("backup", epilog="Example: backdrop backup postgres-db")
@@ -28,14 +32,13 @@ def backup(daemon: Daemon, as_json: bool, name: str, plan: str, team: str, detac
 
     Without NAME, the only database there is. Ctrl-C ends the waiting, not the backup.
     """
-    key = str(uuid.uuid4())
     request = pb.BackupRequest(
-        database=name, plan=plan, team=team, detach=True, idempotency_key=key
+        database=name, plan=plan, team=team, detach=True, idempotency_key=_new_key()
     )
-    answer = daemon.run_backup(request)
+    answer = daemon.begin("RunBackup", request)
     if not detach:
         _wait(daemon, answer.backup_id, as_json=as_json)
-        answer = daemon.run_backup(request)  # the same key: the same backup, as it is now
+        answer = daemon.begin("RunBackup", request)  # the same key: the same one, as it is now
         answer.status = "backup completed"
     if as_json:
         put_json(told(answer))
@@ -46,20 +49,19 @@ def backup(daemon: Daemon, as_json: bool, name: str, plan: str, team: str, detac
 
 
 @command("watch")
-@click.argument("id")
+@click.argument("id", type=Id())
 def watch(daemon: Daemon, as_json: bool, id: str) -> None:
     """Follow the backup, restore or proof ID until it ends.
 
     With --json every change is a line of its own.
     """
-    updates = daemon.follow(pb.BackupRequest(backup_id=id))
-    last = _followed(updates, id, json_lines=as_json)
-    if not as_json:
+    last = _follow(daemon, id, as_json=as_json, json_lines=as_json)
+    if sys.stdout.isatty() and not as_json:  # else it was the last line
         click.echo(last.message)
 
 
 @command("cancel")
-@click.argument("id")
+@click.argument("id", type=Id())
 def cancel(daemon: Daemon, as_json: bool, id: str) -> None:
     """Stop the backup, restore or proof ID; nothing of it stays."""
     standing = daemon.call("CancelBackup", pb.CancelRequest(backup_id=id))
@@ -71,7 +73,7 @@ def cancel(daemon: Daemon, as_json: bool, id: str) -> None:
 
 @command("list", epilog="Example: backdrop list --database postgres-db --status failed")
 @click.option("--database", default="", shell_complete=database_names, help="Of this one alone.")
-@click.option("--status", default="", help="queued, running, succeeded, failed or cancelled.")
+@click.option("--status", type=click.Choice(STATUSES), help="Those alone.")
 @click.option(
     "--limit",
     type=click.IntRange(1, MAX_LISTED),
@@ -79,9 +81,11 @@ def cancel(daemon: Daemon, as_json: bool, id: str) -> None:
     show_default=True,
     help="How many.",
 )
-def list_backups(daemon: Daemon, as_json: bool, database: str, status: str, limit: int) -> None:
+def list_backups(
+    daemon: Daemon, as_json: bool, database: str, status: str | None, limit: int
+) -> None:
     """Backups, the newest first."""
-    request = pb.ListBackupsRequest(database=database, status=status, page_size=limit)
+    request = pb.ListBackupsRequest(database=database, status=status or "", page_size=limit)
     found = daemon.call("ListBackups", request)
     if as_json:
         put_json([told(one) for one in found.backups])
@@ -89,6 +93,7 @@ def list_backups(daemon: Daemon, as_json: bool, database: str, status: str, limi
     put_table(
         ["ID", "DATABASE", "STATUS", "STARTED", "TOOK", "STORED", "OBJECT"],
         [_row(one) for one in found.backups],
+        none="There is none. Make one: backdrop backup NAME",
     )
     if found.next_page_token:
         click.echo("There are more: --limit shows them.", err=True)
@@ -101,7 +106,7 @@ def _row(one: pb.Backup) -> list[str]:
 
 
 @command("show")
-@click.argument("id")
+@click.argument("id", type=Id())
 def show(daemon: Daemon, as_json: bool, id: str) -> None:
     """The receipt of the backup ID: object, sizes, checksums, tables, last proof."""
     one = daemon.call("GetBackup", pb.GetBackupRequest(backup_id=id))
@@ -144,7 +149,7 @@ def _verdict(proof: pb.Proof) -> str:
 
 
 @command("restore", epilog="Example: backdrop restore 7b0c… --into shop_copy")
-@click.argument("id")
+@click.argument("id", type=Id())
 @click.option("--into", required=True, metavar="NAME", help="The database to make.")
 @click.option(
     "--target",
@@ -168,26 +173,32 @@ def restore(
     It is loaded beside and takes the name once it is whole.
     """
     request = pb.RestoreRequest(
-        backup_id=id, into=into, target=target, replace=replace, detach=True
+        backup_id=id,
+        into=into,
+        target=target,
+        replace=replace,
+        detach=True,
+        idempotency_key=_new_key(),
     )
-    begun = daemon.call("RestoreBackup", request)
+    answer = daemon.begin("RestoreBackup", request)
     if not detach:
-        last = _wait(daemon, begun.id, as_json=as_json)
-        begun.status = last.status
+        _wait(daemon, answer.id, as_json=as_json)
+        answer = daemon.begin("RestoreBackup", request)
     if as_json:
-        put_json(told(begun))
+        put_json(told(answer))
     elif detach:
-        click.echo(f"Restore accepted. Watch it: backdrop watch {begun.id}")
+        click.echo(f"Restore accepted. Watch it: backdrop watch {answer.id}")
     else:
         click.echo(f"Restored into {into}.")
 
 
 @command("verify", epilog="Exit code 0 only where the backup is proven.")
-@click.argument("id")
+@click.argument("id", type=Id())
 @click.option("--detach", is_flag=True, help="Don't wait for the end.")
 def verify(daemon: Daemon, as_json: bool, id: str, detach: bool) -> None:
     """Prove the backup ID: restore it into a scratch server and compare, table by table."""
-    proof = daemon.call("VerifyBackup", pb.VerifyRequest(backup_id=id, detach=True))
+    request = pb.VerifyRequest(backup_id=id, detach=True, idempotency_key=_new_key())
+    proof = daemon.begin("VerifyBackup", request)
     if detach:
         if as_json:
             put_json(told(proof))
@@ -195,22 +206,13 @@ def verify(daemon: Daemon, as_json: bool, id: str, detach: bool) -> None:
             click.echo(f"Drill accepted. Watch it: backdrop watch {proof.id}")
         return
     _wait(daemon, proof.id, as_json=as_json)
-    proof = _proof(daemon, id, proof)
+    proof = daemon.begin("VerifyBackup", request)
     if as_json:
         put_json(told(proof))
     else:
         click.echo(_verdict(proof))
     if proof.verdict != "proven":
         raise click.exceptions.Exit(FAILED)
-
-
-def _proof(daemon: Daemon, backup_id: str, proof: pb.Proof) -> pb.Proof:
-    """The same with its verdict, if nobody has had the backup proven again meanwhile."""
-    backup = daemon.call("GetBackup", pb.GetBackupRequest(backup_id=backup_id))
-    newest: pb.Proof = backup.last_proof
-    if newest.id != proof.id:
-        raise CommandError("It has ended, but another proof was begun meanwhile: backdrop show.")
-    return newest
 
 
 @command("databases")
@@ -231,18 +233,35 @@ def databases(daemon: Daemon, as_json: bool) -> None:
         ]
         for one in found
     ]
-    put_table(["DATABASE", "ENGINE", "AT", "PLANS", "LAST BACKUP", "LAST PROVEN"], rows)
+    put_table(
+        ["DATABASE", "ENGINE", "AT", "PLANS", "LAST BACKUP", "LAST PROVEN"],
+        rows,
+        none="No database is registered yet. Register one in the dashboard.",
+    )
 
 
-def _wait(daemon: Daemon, work_id: str, *, as_json: bool) -> pb.ProgressUpdate:
-    updates = daemon.follow(pb.BackupRequest(backup_id=work_id))
-    return _followed(updates, work_id, json_lines=None if as_json else False)
+def _new_key() -> str:
+    return str(uuid.uuid4())
 
 
-def _followed(updates: Any, work_id: str, *, json_lines: bool | None) -> pb.ProgressUpdate:
+def _wait(daemon: Daemon, work_id: str, *, as_json: bool) -> None:
+    """For what was just begun."""
+    _follow(daemon, work_id, as_json=as_json, json_lines=None if as_json else False, begun=True)
+
+
+def _follow(
+    daemon: Daemon, work_id: str, *, as_json: bool, json_lines: bool | None, begun: bool = False
+) -> pb.ProgressUpdate:
     """Show it until it ends; CommandError where it did not end well."""
+    notice = partial(screen.put_notice, as_json=as_json)
+    updates = daemon.follow(pb.BackupRequest(backup_id=work_id), notice=notice, begun=begun)
     try:
         last = screen.show(updates, json_lines=json_lines)
+    except CommandError as error:
+        if error.code != "UNAVAILABLE":
+            raise
+        sentence = f"{error.message} What was begun goes on. Watch it: backdrop watch {work_id}"
+        raise CommandError(sentence, exit_code=error.exit_code, code=error.code) from None
     except KeyboardInterrupt:
         raise CommandError(
             f"No longer watching; it goes on. Watch it: backdrop watch {work_id}   "

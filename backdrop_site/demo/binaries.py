@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from backups.pipeline import binaries
+from backups.pipeline.postgres import binaries
 
 
 def enough() -> bool:

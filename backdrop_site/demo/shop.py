@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from psycopg import sql
 
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 
 DBNAME = "shop"
 OWNER = "shop"

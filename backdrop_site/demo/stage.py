@@ -20,7 +20,7 @@ from backdrop_site import environment, launch, processes
 from backdrop_site.demo import shop
 from backdrop_site.demo.screen import Screen, size
 from backups.pipeline import scratch
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 
 USERNAME = "admin"
 START_SECONDS = 90

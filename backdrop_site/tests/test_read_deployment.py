@@ -5,14 +5,8 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import signal
-import socket
 import subprocess
-import sys
 import tomllib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 
 import pytest
 import yaml
@@ -21,7 +15,7 @@ from django.core.management import get_commands
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tasks.tests.crew import until
+from backups.database_urls import VARIABLES, Address
 
 ROOT = settings.BASE_DIR
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -149,79 +143,6 @@ def test_the_lock_holds_what_the_project_asks_for(lock):
         assert requirement.specifier.contains(version), f"{requirement} in {lock}: make lock"
 
 
-def run_health(name: str, *changes: tuple[str, str], **environment: str) -> int:
-    """The health command of that service, run here; `changes` put in this test's ports."""
-    kind, *words = SERVICES[name]["healthcheck"]["test"]
-    for old, new in changes:
-        assert any(old in word for word in words), f"{old} in {words}"
-        words = [word.replace(old, new) for word in words]
-    words = ["sh", "-c", *words] if kind == "CMD-SHELL" else words
-    words[0] = sys.executable if words[0] == "python" else words[0]
-    return subprocess.run(words, env={**os.environ, **environment}, capture_output=True).returncode
-
-
-def test_the_databases_are_healthy_once_they_answer(postgres15):
-    server = postgres15.server("postgres")
-    place = {"PGHOST": server.host, "PGPORT": str(server.port)}
-    assert run_health("db", **place) == 0
-    tcp = ("--host 127.0.0.1", '--host "$PGHOST"')
-    assert run_health("backup-postgres", tcp, **place) == 0
-    assert run_health("db", PGHOST="127.0.0.1", PGPORT="1") != 0
-
-
-def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    shell, option, line = SERVICES["redis"]["command"]
-    # Compose makes $ of $$.
-    line = line.replace("$$", "$").replace("redis-server -", f"redis-server - --port {port}")
-    secret = {"REDISCLI_AUTH": "only-for-this-test"}
-    process = subprocess.Popen(
-        [shell, option, line],
-        env={**os.environ, **secret},
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    ours = ("redis-cli", f"redis-cli -p {port}")
-    try:
-        until(lambda: run_health("redis", ours, **secret) == 0, 10, "Redis is healthy")
-        assert run_health("redis", ours, REDISCLI_AUTH="wrong") != 0
-        assert b"only-for" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)  # the shell, and the server behind its pipe
-        process.wait(10)
-    password = "REDIS_PASSWORD:?make it with deploy/secrets.sh"
-    assert SERVICES["redis"]["environment"] == {"REDISCLI_AUTH": f"${{{password}}}"}
-    assert SERVICES["web"]["environment"]["REDIS_URL"] == f"redis://:${{{password}}}@redis:6379/0"
-
-
-def test_ours_are_healthy_where_they_answer_so_and_only_there():
-    class Always(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path in ("/healthz", "/metrics") else 404)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
-        Thread(target=server.serve_forever, args=[0.05]).start()
-        here = f"127.0.0.1:{server.server_port}"
-        assert run_health("web", ("127.0.0.1:8000", here)) == 0
-        assert run_health("daemon", ("127.0.0.1:9090", here)) == 0
-        assert run_health("daemon", ("127.0.0.1:9090/metrics", f"{here}/other")) != 0
-        server.shutdown()
-    assert run_health("web", ("127.0.0.1:8000", here)) != 0
-
-
-def test_the_health_commands_not_run_here_are_those_of_programs_that_are_not_here():
-    """Of Prometheus see test_watch_prometheus; the others come in their images alone."""
-    run = {"db", "backup-postgres", "redis", "web", "daemon", "prometheus"}
-    checked = {name for name, service in SERVICES.items() if "healthcheck" in service}
-    assert checked - run == {"backup-mysql", "backup-minio", "grafana"}
-
-
 def test_nothing_composed_can_be_reached_from_elsewhere():
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(published) == 5
@@ -252,3 +173,19 @@ def test_prometheus_looks_where_compose_serves():
     folders = {mount.split(":")[0] for mount in mounts if mount.startswith("./")}
     assert folders
     assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_the_image_holds_the_programs_of_every_engine():
+    image = (ROOT / "Dockerfile").read_text()
+    for package in ("postgresql-client-17", "postgresql-17", "mariadb-client", "mariadb-server"):
+        assert package in image
+
+
+def test_the_examples_that_are_described_are_those_that_are_composed():
+    lines = (ROOT / "docs" / "operations.md").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_0-9]+_URL=", line))
+    for variable in VARIABLES:
+        address = Address.parse(given[variable.name].replace("${", "").replace("}", ""), variable)
+        service = SERVICES[address.host]["environment"]
+        password = f"${{{address.password}:?make it with deploy/secrets.sh}}"
+        assert {address.dbname, address.username, password} <= set(service.values())

@@ -15,14 +15,36 @@ ROOT = settings.BASE_DIR
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DATA = "CREATE TABLE things AS SELECT i, md5(i::text) AS name FROM generate_series(1, 5000) i;"
+PAGES_OF_WIKI = """
+    CREATE TABLE pages AS SELECT seq AS id, md5(seq) AS title FROM seq_1_to_700;
+    CREATE VIEW titles AS SELECT title FROM pages;
+"""
 
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.timeout(150)
-def test_it_works(tmp_path, postgres15):
+@pytest.fixture
+def wiki(mariadb):
+    """A MariaDB with a user as the README's `sql` blocks make it; what MySQL's programs call it."""
+    names = ("wiki", "wiki_restored", "wiki_by_hand")
+    mariadb.createdb("wiki")
+    for script in [PAGES_OF_WIKI, *blocks(README, "sql")]:
+        servers.run_script(mariadb, "wiki", script)
+    yield {
+        "MYSQL_TCP_PORT": str(mariadb.port),
+        "MYSQL_DATABASE": "wiki",
+        "MYSQL_USER": "backdrop",
+        "MYSQL_PWD": "a password",
+    }
+    for name in names:
+        mariadb.dropdb(name)
+    servers.run_script(mariadb, "mysql", "DROP USER backdrop@'%';")
+
+
+@pytest.mark.timeout(200)
+def test_it_works(tmp_path, postgres15, mariadb, wiki):
     """Every `sh` block, in order, in one shell that stops at the first failure."""
     script = "\n".join(["set -euo pipefail", *blocks(README, "sh")])
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
@@ -44,10 +66,11 @@ def test_it_works(tmp_path, postgres15):
                 "PGDATABASE": dbname,
                 "PGUSER": place.user,
                 "PGPASSWORD": str(place.password),
+                **wiki,
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=160,
         )
         try:
             assert run.returncode == 0, f"{run.stdout}\n{run.stderr}\n{up.run.text()}"
@@ -60,6 +83,11 @@ def test_it_works(tmp_path, postgres15):
                 with postgres15.connect(copy) as connection:
                     rows = connection.execute("SELECT count(*) FROM things").fetchone()
                 assert rows == (5000,), copy
+            assert run.stdout.count("proven") == 3
+            for copy in ("wiki_restored", "wiki_by_hand"):
+                with mariadb.connect(copy).cursor() as cursor:
+                    cursor.execute("SELECT count(*) FROM titles")
+                    assert cursor.fetchone() == (700,), copy
         finally:
             for copy in ("mine_restored", "mine_by_hand"):
                 postgres15.dropdb(copy)

@@ -101,7 +101,8 @@ class DestinationForm(OwnedForm):
         return cleaned
 
     def _check_options(self, cleaned: Mapping[str, Any]) -> None:
-        given = "given" if cleaned.get("secret") else ""
+        secret = cleaned.get("secret") or ""
+        given = secret if isinstance(secret, str) else storages.KEPT
         try:
             storages.validated(cleaned["kind"], cleaned["options"], given)
         except storages.OptionsError as error:
@@ -173,7 +174,7 @@ class RestoreForm(forms.Form):
         super().__init__(data, initial=initial)
         field = self.fields["target"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
-        field.queryset = targets.filter(team=backup.team_id)
+        field.queryset = targets.filter(team=backup.team_id, engine=backup.database.engine)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

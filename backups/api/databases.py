@@ -68,6 +68,10 @@ class DatabaseCheckSerializer(serializers.Serializer[Any]):
     server_version = serializers.CharField()
     tool = serializers.CharField(help_text="The client program that would dump it")
     estimated_bytes = serializers.IntegerField(allow_null=True)
+    warnings = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What to know of its backups though they go well: tables without transactions",
+    )
 
 
 class DatabaseViewSet(Door, viewsets.ModelViewSet[Database]):
@@ -93,5 +97,6 @@ class DatabaseViewSet(Door, viewsets.ModelViewSet[Database]):
             "server_version": info.server_version,
             "tool": info.tool,
             "estimated_bytes": info.estimated_bytes,
+            "warnings": info.warnings,
         }
         return Response(DatabaseCheckSerializer(answer).data)

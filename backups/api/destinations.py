@@ -46,7 +46,7 @@ class DestinationSerializer(NamedSerializer[Destination]):
         stored = self.instance or Destination()
         if "secret" not in attrs and stored.secret and moves_destination(stored, attrs):
             raise serializers.ValidationError({"secret": TYPE_AGAIN})
-        secret = attrs.get("secret", "stored" if stored.secret else "")
+        secret = attrs.get("secret", storages.KEPT if stored.secret else "")
         try:
             storages.validated(
                 attrs.get("kind", stored.kind), attrs.get("options", stored.options), secret

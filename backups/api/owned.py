@@ -23,6 +23,7 @@ from backups.api.refusals import as_problem
 from backups.api.schema import DoorSchema
 from tasks import transitions
 from tasks.live import report
+from tasks.places import Place
 
 if TYPE_CHECKING:
     from rest_framework.generics import GenericAPIView
@@ -51,7 +52,7 @@ class Followed(View):
     """Mixin, left of a view set whose rows have a task: its place in the queue, and
     `POST …/cancel/`."""
 
-    places: Mapping[UUID, int | None] | None = None
+    places: Mapping[UUID, Place | None] | None = None
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import ProtectedError
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 
 from accounts.rest import ConflictError
-from backups.models import RefusedError
+from backups.models import RefusedError, UnfitError
 from backups.pipeline.errors import PipelineError
 from tasks.errors import IdempotencyConflictError
 
@@ -32,6 +32,8 @@ class UnreachableError(APIException):
 def as_problem(exc: Exception) -> Exception:
     """The APIException that tells what `exc` says; others come back as they are."""
     match exc:
+        case UnfitError():
+            return ValidationError({exc.field: str(exc)})
         case RefusedError() | IdempotencyConflictError():
             return ConflictError(str(exc))
         case PipelineError():

@@ -4,7 +4,7 @@ from backups.models.backups import Backup
 from backups.models.channels import Channel, Delivery, Topic
 from backups.models.databases import Database
 from backups.models.destinations import Destination
-from backups.models.errors import RefusedError
+from backups.models.errors import RefusedError, UnfitError
 from backups.models.plans import Plan
 from backups.models.proofs import Proof
 from backups.models.restores import Restore
@@ -23,4 +23,5 @@ __all__ = [
     "Restore",
     "Schedule",
     "Topic",
+    "UnfitError",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, models, transaction
 
 from accounts.models import Teamwork
 from backups.models.databases import Database
-from backups.models.errors import RefusedError
+from backups.models.errors import RefusedError, UnfitError
 from backups.models.proofs import Proof
 from backups.models.restores import Restore
 from tasks import queue
@@ -90,16 +90,28 @@ class Backup(Teamwork):
         return f"{self.key}.manifest.json"
 
     def restore(
-        self, *, by: User | None, target: Database, dbname: str, replace: bool = False
+        self,
+        *,
+        by: User | None,
+        target: Database,
+        dbname: str,
+        replace: bool = False,
+        idempotency_key: str | None = None,
     ) -> Restore:
-        """Ask for this backup to be loaded into `dbname` on the server of `target`."""
+        """Ask for this backup to be loaded into `dbname` on the server of `target`.
+
+        The same key by the same person answers the restore it asked for before; another request
+        under that key raises queue.IdempotencyConflictError.
+        """
         self._must_be_complete("restored")
         if target.engine != self.database.engine:
-            raise RefusedError(
+            raise UnfitError(
                 f"{self} is a backup of {self.database.get_engine_display()} and "
                 f"{target.name} is {target.get_engine_display()}.",
+                field="target",
                 remedy="Choose a server of the same kind.",
             )
+        wish: dict[str, Any] = {"target": target, "dbname": dbname, "replace": replace}
         with transaction.atomic():
             task = queue.push(
                 job="restore",
@@ -110,15 +122,15 @@ class Backup(Teamwork):
                 queue=target.queue,
                 # Not beside another into the same one, nor beside a backup of what it replaces.
                 concurrency_key=_turn_into(target, dbname),
+                idempotency_key=idempotency_key,
+                request_digest=queue.digest_of(
+                    "restore", {**wish, "target": target.pk, "of": self.pk}
+                ),
             )
-            return Restore.objects.create(
-                team=self.team,
-                backup=self,
-                target=target,
-                dbname=dbname,
-                replace=replace,
-                task=task,
+            restore, _ = Restore.objects.get_or_create(
+                task=task, defaults={"team": self.team, "backup": self, **wish}
             )
+        return restore
 
     def prove(self, *, by: User | None, idempotency_key: str | None = None) -> Proof:
         """Ask for a drill: restore into a scratch server, compare, date the verdict.

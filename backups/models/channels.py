@@ -79,6 +79,16 @@ class Channel(Teamwork):
             raise ValidationError({"address": "Apprise knows no service by this address."})
         self.address = Secret(address)
 
+    def switch(self, *, on: bool) -> None:
+        """One that is off is told nothing, and nothing is made up for when it is on again."""
+        self.enabled = on
+        self.save(update_fields=["enabled"])
+
+    @property
+    def topics(self) -> list[str]:
+        """What it is told of, for people."""
+        return [str(topic.label) for topic in Topic if topic in self.events]
+
     @property
     def place(self) -> str:
         """Where it leads, without what is secret in it: the host of a webhook, else the scheme."""

@@ -13,3 +13,11 @@ class RefusedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.sentence} {self.remedy}".strip()
+
+
+class UnfitError(RefusedError):
+    """It makes no sense in any state: what was named as `field` doesn't fit the rest."""
+
+    def __init__(self, sentence: str, *, field: str, remedy: str = "") -> None:
+        super().__init__(sentence, remedy=remedy)
+        self.field = field

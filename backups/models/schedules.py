@@ -102,6 +102,8 @@ class Schedule(Teamwork):
         shortest = moments.SHORTEST_SECONDS
         if self.every_seconds is not None and self.every_seconds < shortest:
             raise ValidationError({"every_seconds": f"Use {shortest} seconds or more."})
+        if self.every_seconds is not None and self.every_seconds > moments.LONGEST_SECONDS:
+            raise ValidationError({"every_seconds": "Use a year or less."})
         try:
             moments.zone(self.time_zone)
         except TimingError as error:

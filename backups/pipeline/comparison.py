@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from backups.pipeline.dumptext import DumpReader
+from backups.pipeline.contents import ReaderMaker
 from backups.pipeline.fingerprint import LARGE_OBJECTS, Fingerprint, Table
 from backups.pipeline.ports import Stream
 
@@ -88,11 +88,11 @@ class Comparison:
             ),
         )
 
-    def settled(self, expected: Stream, found: Stream) -> Self:
-        """Read both dumps once more and decide what is unsettled."""
+    def settled(self, expected: Stream, found: Stream, reader: ReaderMaker) -> Self:
+        """Read both dumps once more, by readers of their engine, and decide what is unsettled."""
         names = self.unsettled
         key = secrets.token_bytes(32)
-        there, back = _sums(expected, names, key), _sums(found, names, key)
+        there, back = (_sums(dump, names, key, reader) for dump in (expected, found))
         decided = {
             name: TableVerdict.REORDERED if there[name] == back[name] else TableVerdict.DIFFERS
             for name in names
@@ -153,9 +153,9 @@ def _different(expected: Mapping[str, str], found: Mapping[str, str]) -> Iterabl
     return (name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name))
 
 
-def _sums(dump: Stream, names: frozenset[str], key: bytes) -> Mapping[str, int]:
+def _sums(dump: Stream, names: frozenset[str], key: bytes, maker: ReaderMaker) -> Mapping[str, int]:
     contents = _RowSums(names, key)
-    reader = DumpReader(contents)
+    reader = maker(contents)
     for block in dump:
         reader.feed(block)
     reader.close()

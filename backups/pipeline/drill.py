@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from backups.pipeline import binaries, comparison, flow, scratch
+from backups.pipeline import comparison, engines, flow, scratch
+from backups.pipeline.engine import Engine, Scratch
 from backups.pipeline.errors import CorruptError, LackingError, RestoreError
 from backups.pipeline.fingerprint import Fingerprint, Fingerprinted
 from backups.pipeline.manifest import Manifest
-from backups.pipeline.ports import ObjectStore, Stream
-from backups.pipeline.postgres import PostgresServer, PostgresSink, PostgresSource
+from backups.pipeline.ports import ObjectStore, Source, Stream
 
 ROOM = 2
 """Bytes of disk that a restored database may take for each byte of its dump, indexes and all."""
@@ -40,43 +40,36 @@ def run(key: str, manifest: Manifest, store: ObjectStore, watcher: flow.Watcher)
             f"{free} are free. Make room, or run the drill on a larger machine.",
         )
     watcher.message("Starting a scratch server")
-    major = int(manifest.traits.get("dump_major", 0))
-    with scratch.ScratchPostgres(
-        binaries.server_for(major),
+    engine = engines.get(manifest.engine)
+    with engine.scratch(
+        manifest.traits,
         opened=lambda folder: watcher.opened("scratch", folder=folder),
         closed=lambda folder: watcher.closed("scratch", folder=folder),
     ) as server:
-        return _drill_on(server, key, manifest, store, watcher)
+        return _drill_on(server, engine, key, manifest, store, watcher)
 
 
 def _drill_on(
-    server: scratch.ScratchPostgres,
+    server: Scratch,
+    engine: Engine,
     key: str,
     manifest: Manifest,
     store: ObjectStore,
     watcher: flow.Watcher,
 ) -> Report:
-    server.create_missing_roles(list(manifest.traits.get("roles", [])))
-    server.create_missing_tablespaces(list(manifest.traits.get("tablespaces", [])))
-    sink = PostgresSink(
-        server.server(),
-        dbname=_NAME,
-        traits=manifest.traits,
-        single_transaction=True,
-        waiting=watcher.message,
-    )
+    sink = server.sink(_NAME, waiting=watcher.message)
     expected = Fingerprint(tables=manifest.tables, sequences=manifest.sequences)
     watcher.message("Restoring")
     try:
         with store.read(key) as stored:
-            dump = Fingerprinted(flow.read_dump(key, manifest, stored))
+            dump = Fingerprinted(flow.read_dump(key, manifest, stored), engine.reader)
             sink.load(flow.Reported(dump, watcher, "Restoring", manifest.raw_bytes))
     except (CorruptError, RestoreError) as error:
         return _refused(error)
     kept = comparison.compare(expected, dump.result()).strict()
     if not kept.good:
         return _report(kept, manifest.server_version)
-    return _compared(server.server(_NAME), key, manifest, expected, store, watcher)
+    return _compared(server.source(_NAME), engine, key, manifest, expected, store, watcher)
 
 
 def _refused(error: CorruptError | RestoreError) -> Report:
@@ -86,7 +79,8 @@ def _refused(error: CorruptError | RestoreError) -> Report:
 
 
 def _compared(
-    restored: PostgresServer,
+    source: Source,
+    engine: Engine,
     key: str,
     manifest: Manifest,
     expected: Fingerprint,
@@ -96,15 +90,14 @@ def _compared(
     """Dump what was restored with the same client, and compare; of rows in another order than
     before both dumps are read again."""
     watcher.message("Reading the restored data back")
-    source = PostgresSource(restored)
     with source.open() as dump:
-        contents = Fingerprinted(dump)
+        contents = Fingerprinted(dump, engine.reader)
         exhaust(flow.Reported(contents, watcher, "Comparing", manifest.raw_bytes))
     found = comparison.compare(expected, contents.result())
     if found.unsettled:
         watcher.message("Comparing the rows of tables that came back in another order")
         with store.read(key) as stored, source.open() as dump:
-            found = found.settled(flow.read_dump(key, manifest, stored), dump)
+            found = found.settled(flow.read_dump(key, manifest, stored), dump, engine.reader)
     return _report(found, source.check().server_version)
 
 

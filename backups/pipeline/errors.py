@@ -66,5 +66,9 @@ class LackingError(RestoreError):
     permanent = True
 
 
+class ScratchError(PipelineError):
+    """A scratch server could not be made or started; says nothing about a backup."""
+
+
 class StalledError(PipelineError):
     """No byte moved for longer than the plan allows."""

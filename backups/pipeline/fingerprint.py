@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from backups.pipeline.dumptext import DumpReader
+from backups.pipeline.contents import ReaderMaker
 from backups.pipeline.ports import Block, Stream
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject"
@@ -17,8 +17,8 @@ LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 class Table:
     """The data of one table; names are written as in SQL.
 
-    `digest` is the SHA-256 of the table's lines in the dump (`COPY` text) in their order. That
-    of the large objects is the sum of each one's, since their order means nothing.
+    `digest` is the SHA-256 of the table's rows in the dump, each a line, in their order. That of
+    the large objects is the sum of each one's, since their order means nothing.
     """
 
     rows: int
@@ -33,7 +33,7 @@ class Fingerprint:
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     sequences: Mapping[str, str] = field(default_factory=dict)
-    """Last values as the dump sets them: `42, true`."""
+    """Last values as the dump sets them (of PostgreSQL: `42, true`)."""
     schema: str = ""
     """SHA-256 of everything but data and comments. Other versions write the same schema in other
     words, so it informs and decides nothing."""
@@ -42,12 +42,13 @@ class Fingerprint:
 
 
 class Fingerprinted:
-    """Passes a plain dump on unchanged; `result()` is for after its end."""
+    """Passes a plain dump on unchanged; `result()` is for after its end. `reader` is of its
+    engine."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, reader: ReaderMaker) -> None:
         self._stream = stream
         self._contents = _Digests()
-        self._reader = DumpReader(self._contents)
+        self._reader = reader(self._contents)
         self._complete: bool | None = None
 
     def __iter__(self) -> Iterator[Block]:
@@ -128,7 +129,9 @@ class _Digests:
         return found
 
     def table(self, name: str, columns: tuple[str, ...]) -> _Lines:
-        return self._lines.setdefault(name, _Lines(columns))
+        lines = self._lines.setdefault(name, _Lines(columns))
+        lines.columns = lines.columns or columns  # known when its first row comes
+        return lines
 
     def large_object(self) -> _Objects:
         self._objects.begin()

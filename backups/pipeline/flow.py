@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from backups.pipeline import naming
+from backups.pipeline import engines, naming
 from backups.pipeline.compression import COMPRESSIONS
 from backups.pipeline.errors import CorruptError, ObjectExistsError, StorageError
 from backups.pipeline.fingerprint import Fingerprinted
@@ -63,6 +63,8 @@ def store_dump(
     watcher.message("Connecting to the database")
     info = source.check()
     watcher.log(f"{order.database} runs on {info.server_version}; {info.tool} dumps it.")
+    for warning in info.warnings:
+        watcher.log(warning, level="warning")
     started = datetime.now(UTC)
     key = _free_key(order, source.extension, store, started, reserve)
     watcher.opened("object", key=key)
@@ -103,7 +105,7 @@ def _store_object(
     watcher.message("Waiting for the first byte of the dump")
     with source.open() as dump:
         raw = Hashed(dump)
-        tables = Fingerprinted(raw)
+        tables = Fingerprinted(raw, engines.get(info.engine).reader)
         total = order.expected_bytes or info.estimated_bytes
         reported = Reported(tables, watcher, "Dumping", total)
         stored = Hashed(COMPRESSIONS[order.compression].compress(reported, order.level))

@@ -32,6 +32,8 @@ class SourceInfo:
     estimated_bytes: int | None
     traits: Mapping[str, Any] = field(default_factory=dict)
     """What the engine needs to make such a database again, in JSON's types; for the manifest."""
+    warnings: tuple[str, ...] = ()
+    """What people should know of a dump of it though it goes well, each a sentence."""
 
 
 class Source(Protocol):
@@ -109,7 +111,8 @@ class ObjectStore(Protocol):
     ) -> StoredObject:
         """`opened` is told of what must be undone if this process dies (`{"upload_id", "key"}`),
         before it is used; `closed` when it was completed or undone, and not when it couldn't be.
-        Where a death leaves nothing neither is called."""
+        Where a death leaves nothing neither is called. What is told as `secret` lets whoever
+        knows it write to the object: it is to be kept as secrets are."""
 
     def read(
         self, key: str, *, offset: int = 0, length: int | None = None

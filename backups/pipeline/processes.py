@@ -28,6 +28,7 @@ def start(
     account: tuple[int, int] | None = None,
     cwd: Path | None = None,
     own_session: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program that gets `death_signal` when the thread that started it ends.
 
@@ -48,6 +49,7 @@ def start(
         extra_groups=[] if account else None,
         umask=0o077,
         start_new_session=own_session,
+        pass_fds=pass_fds,
         preexec_fn=_die_with_parent(death_signal),  # noqa: PLW1509
     )
 
@@ -92,9 +94,9 @@ def widen(pipe: int) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """What a child may inherit: nothing that libpq reads, messages in English.
+    """What a child may inherit: nothing that a client program reads, messages in English.
 
-    HOME stays, since libpq looks there for root certificates.
+    HOME stays, since clients look there for root certificates.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", **kept, "LC_ALL": "C", "TZ": "UTC"}

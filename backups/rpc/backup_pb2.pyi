@@ -170,18 +170,20 @@ class Table(_message.Message):
     def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class RestoreRequest(_message.Message):
-    __slots__ = ("backup_id", "into", "target", "replace", "detach")
+    __slots__ = ("backup_id", "into", "target", "replace", "detach", "idempotency_key")
     BACKUP_ID_FIELD_NUMBER: _ClassVar[int]
     INTO_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
     DETACH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     backup_id: str
     into: str
     target: str
     replace: bool
     detach: bool
-    def __init__(self, backup_id: _Optional[str] = ..., into: _Optional[str] = ..., target: _Optional[str] = ..., replace: bool = ..., detach: bool = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, backup_id: _Optional[str] = ..., into: _Optional[str] = ..., target: _Optional[str] = ..., replace: bool = ..., detach: bool = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class Restore(_message.Message):
     __slots__ = ("id", "backup_id", "target", "into", "status", "created_at", "completed_at", "duration_seconds", "raw_bytes", "error")
@@ -208,12 +210,14 @@ class Restore(_message.Message):
     def __init__(self, id: _Optional[str] = ..., backup_id: _Optional[str] = ..., target: _Optional[str] = ..., into: _Optional[str] = ..., status: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_seconds: _Optional[float] = ..., raw_bytes: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
-    __slots__ = ("backup_id", "detach")
+    __slots__ = ("backup_id", "detach", "idempotency_key")
     BACKUP_ID_FIELD_NUMBER: _ClassVar[int]
     DETACH_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     backup_id: str
     detach: bool
-    def __init__(self, backup_id: _Optional[str] = ..., detach: bool = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, backup_id: _Optional[str] = ..., detach: bool = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class Proof(_message.Message):
     __slots__ = ("id", "backup_id", "status", "verdict", "reason", "created_at", "completed_at", "duration_seconds", "tables", "rows")

@@ -133,7 +133,8 @@ class BackupServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamProgress(self, request, context):
-        """Follows a run until it has ended; starts nothing.
+        """Follows a run until it has ended; starts nothing. It ends with UNAUTHENTICATED once the token
+        has expired or its user is disabled: go on with a new one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

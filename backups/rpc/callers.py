@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from accounts import policy
+from accounts import policy, tokens
 from backups.rpc.refusals import StatusError
 
 if TYPE_CHECKING:
@@ -24,6 +24,17 @@ class Caller:
     and may therefore call but a few methods: that is `user=None`, who sees all."""
 
     user: User | None
+    token: str = field(default="", repr=False)
+    expires_at: float | None = None
+
+    @classmethod
+    def by_token(cls, token: str) -> Caller:
+        """Who holds it, as things stand now. Asks the database; raises InvalidTokenError."""
+        return cls(user=tokens.user_of(token), token=token, expires_at=tokens.end_of(token))
+
+    def again(self) -> Caller:
+        """The same, asked anew: tokens expire, users are disabled."""
+        return self if self.user is None else self.by_token(self.token)
 
     def sees(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         return rows if self.user is None else policy.visible(self.user, rows)

@@ -27,7 +27,8 @@ def database(caller: Caller, *, name: str, team: str = "") -> Database:
         return _only(rows)
     found = list(rows.filter(name=name)[:2])
     if not found:
-        raise StatusError.missing(f"There is no database called {name}.")
+        where = f" in a team called {team}" if team else ""
+        raise StatusError.missing(f"There is no database called {name}{where}.")
     if len(found) > 1:
         raise StatusError.invalid(
             f"Several teams have a database called {name}: say which, in `team`."
@@ -108,4 +109,4 @@ def identifier(raw: str) -> UUID:
     try:
         return UUID(raw)
     except ValueError:
-        raise StatusError.invalid(f"{raw[:60]!r} is no id; ListBackups tells them.") from None
+        raise StatusError.invalid(f"{raw[:60]!r} is no id; a list tells them.") from None

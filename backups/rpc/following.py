@@ -4,8 +4,8 @@ it, not a thread."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, NoReturn
 from uuid import UUID
 
 from backups.rpc.database import ask
@@ -19,13 +19,15 @@ from tasks.models import Task
 from tasks.states import ENDED, Status
 
 Standing = Mapping[str, Any]
+Cut = Callable[[], Coroutine[Any, Any, NoReturn]]
+Future = asyncio.Future[Any]
 
 GONE = "Its record has been removed."
 SPARE_SECONDS = 0.2  # before the caller's deadline, so that our sentence still arrives
 
 
 class Stopping:
-    """Says to all who wait here that the server stops."""
+    """Says to all who wait here that the server stops: `wait` raises StatusError then."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -33,34 +35,38 @@ class Stopping:
     def set(self) -> None:
         self._event.set()
 
-    async def wait(self) -> None:
+    async def wait(self) -> NoReturn:
         await self._event.wait()
+        raise StatusError(Code.UNAVAILABLE, "The daemon is stopping; what it followed goes on.")
 
 
-async def standings(task_id: UUID, stopping: Stopping) -> AsyncIterator[Standing]:
+async def standings(task_id: UUID, *cuts: Cut) -> AsyncIterator[Standing]:
     """How the task stands, now and whenever that changes; last of all how it ended.
 
-    A slow reader gets fewer. Raises StatusError when the server stops or the row has gone.
+    A slow reader gets fewer. Raises StatusError when the row has gone, and what one of `cuts`
+    raises, which are waited for meanwhile.
     """
     standing = await ask(_standing, task_id)
     yield standing
     watch = TaskWatch(task_id=task_id, seen=standing["seq"], place=report.place_of(standing))
-    stop: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
+    cutting: list[Future] = [asyncio.ensure_future(cut()) for cut in cuts]
     try:
         with watching(watch):
             while standing["status"] not in ENDED:
-                standing = await _next(watch, stop, task_id)
+                standing = await _next(watch, cutting, task_id)
                 yield standing
     finally:
-        stop.cancel()
+        for cut in cutting:
+            cut.cancel()
+        await asyncio.gather(*cutting, return_exceptions=True)
 
 
-async def _next(watch: TaskWatch, stop: asyncio.Future[Any], task_id: UUID) -> Standing:
-    take: asyncio.Future[Any] = asyncio.ensure_future(watch.mailbox.take())
+async def _next(watch: TaskWatch, cutting: Sequence[Future], task_id: UUID) -> Standing:
+    take: Future = asyncio.ensure_future(watch.mailbox.take())
     try:
-        await asyncio.wait({take, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not take.done():
-            raise StatusError(Code.UNAVAILABLE, "The daemon is stopping; what it followed goes on.")
+        done, _ = await asyncio.wait({take, *cutting}, return_when=asyncio.FIRST_COMPLETED)
+        for cut in done & {*cutting}:
+            cut.result()
         changes: list[Change] = take.result()
     except BehindError:
         return await ask(_standing, task_id)
@@ -77,7 +83,7 @@ async def end_of(task_id: UUID, stopping: Stopping, context: Any) -> Standing:
     left = context.time_remaining()
     try:
         async with asyncio.timeout(None if left is None else max(0.0, left - SPARE_SECONDS)):
-            async for standing in standings(task_id, stopping):
+            async for standing in standings(task_id, stopping.wait):
                 last = standing
     except TimeoutError:
         raise StatusError(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from uuid import UUID
+
 from django.db.models import Max, Prefetch, Q, QuerySet
 
 from backups.models import Backup, Database, Plan, Proof
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import messages
 from backups.rpc.callers import Caller
-from backups.rpc.finding import BESIDE, identifier
+from backups.rpc.finding import BESIDE
 from backups.rpc.refusals import StatusError
 from tasks.states import Status
 
 PAGE, LARGEST_PAGE = 50, 500
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
 def backups(caller: Caller, request: pb.ListBackupsRequest) -> pb.ListBackupsResponse:
@@ -20,7 +24,10 @@ def backups(caller: Caller, request: pb.ListBackupsRequest) -> pb.ListBackupsRes
     rows = caller.sees(Backup.objects.select_related(*BESIDE).order_by("-created_at", "-pk"))
     rows = rows.defer("tables", "manifest")
     if request.database:
-        rows = rows.filter(database__name=request.database)
+        databases = caller.sees(Database.objects.filter(name=request.database))
+        if not databases:
+            raise StatusError.missing(f"There is no database called {request.database}.")
+        rows = rows.filter(database__in=databases)
     if request.status:
         rows = rows.filter(_with_status(request.status))
     if request.page_token:
@@ -35,8 +42,8 @@ def backups(caller: Caller, request: pb.ListBackupsRequest) -> pb.ListBackupsRes
 
 
 def _with_status(status: str) -> Q:
-    if status not in Status.values:
-        raise StatusError.invalid(f"`status` is one of {', '.join(Status.values)}.")
+    if status not in STATUSES:
+        raise StatusError.invalid(f"`status` is one of {', '.join(STATUSES)}.")
     found = Q(task__status=status)
     if status in (Status.SUCCEEDED, Status.FAILED):  # as `messages.status_of` tells it
         found |= Q(task__isnull=True, completed_at__isnull=status == Status.FAILED)
@@ -44,11 +51,16 @@ def _with_status(status: str) -> Q:
 
 
 def _after(rows: QuerySet[Backup], token: str) -> QuerySet[Backup]:
-    last = rows.model._default_manager.filter(pk=identifier(token)).first()
-    if last is None:
-        raise StatusError.invalid("`page_token` is none that a list gave.")
+    with suppress(ValueError):
+        last = rows.model._default_manager.filter(pk=UUID(token)).first()
+        if last is not None:
+            return rows.filter(_older_than(last))
+    raise StatusError.invalid("`page_token` is none that a list gave.")
+
+
+def _older_than(last: Backup) -> Q:
     older = Q(created_at__lt=last.created_at)
-    return rows.filter(older | Q(created_at=last.created_at, pk__lt=last.pk))
+    return older | Q(created_at=last.created_at, pk__lt=last.pk)
 
 
 def databases(caller: Caller) -> pb.ListDatabasesResponse:

@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 
 from accounts.errors import InvalidTokenError, TooManyTriesError
-from backups.models import RefusedError
+from backups.models import RefusedError, UnfitError
 from tasks.errors import IdempotencyConflictError
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,8 @@ def status_of(error: Exception) -> StatusError:
     match error:
         case StatusError():
             return error
+        case UnfitError():
+            return StatusError(Code.INVALID_ARGUMENT, str(error))
         case RefusedError():
             return StatusError(Code.FAILED_PRECONDITION, str(error))
         case IdempotencyConflictError():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 
 from accounts.policy import Verb
-from backups.models import Plan, Schedule
+from backups.models import Database, Plan, Schedule
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import callers
 from backups.rpc.database import ask
@@ -55,6 +55,10 @@ def _create(caller: Caller, request: pb.CreateScheduleRequest) -> pb.Schedule:
     caller.must(Verb.CHANGE, plan)
     if request.missed not in MISSED:
         raise StatusError.invalid("`missed` is once or skip.")
+    if request.action not in ("", *Schedule.Action.values):
+        raise StatusError.invalid("`action` is backup or drill.")
+    if request.overlap not in ("", *Schedule.Overlap.values):
+        raise StatusError.invalid("`overlap` is skip or wait.")
     schedule = Schedule(
         team=plan.team,
         plan=plan,
@@ -75,12 +79,16 @@ def _create(caller: Caller, request: pb.CreateScheduleRequest) -> pb.Schedule:
 
 def _plan(caller: Caller, name: str, team: str) -> Plan:
     """The plan of that name, else the only one of the database of that name."""
+    if not name:
+        raise StatusError.invalid("Say which plan, in `plan`.")
     rows = caller.sees(Plan.objects.select_related("team", "database"))
     if team:
         rows = rows.filter(team__name=team)
     found = list(rows.filter(name=name)[:2]) or list(rows.filter(database__name=name)[:2])
+    if not found and caller.sees(Database.objects.filter(name=name)):
+        raise StatusError.precondition(f"{name} has no plan yet. Make one in the dashboard.")
     if not found:
-        raise StatusError.missing(f"There is no plan called {name}, and no database with a plan.")
+        raise StatusError.missing(f"There is no plan and no database called {name}.")
     if len(found) > 1:
         raise StatusError.invalid(f"{name} may mean several plans: name one, and its `team`.")
     return found[0]

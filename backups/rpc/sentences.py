@@ -43,9 +43,10 @@ def _running(standing: Mapping[str, Any]) -> str:
 
 def _amount(progress: Mapping[str, Any]) -> str:
     done = _of(progress["done"], progress["unit"])
-    if progress["total"] is None or progress["percent"] is None:
-        return done
-    return f"{done} of {_of(progress['total'], progress['unit'])} ({progress['percent']:.0f} %)"
+    total = progress["total"]
+    if total is None or progress["percent"] is None or total < progress["done"]:
+        return done  # of how much was only guessed, and too low
+    return f"{done} of {_of(total, progress['unit'])} ({progress['percent']:.0f} %)"
 
 
 def _of(amount: float, unit: str) -> str:

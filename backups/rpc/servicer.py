@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from backups.rpc import backup_pb2 as pb
-from backups.rpc import backup_pb2_grpc, callers, finding, listing, messages, verbs
+from backups.rpc import backup_pb2_grpc, callers, finding, listing, messages, rights, verbs
 from backups.rpc.database import ask
 from backups.rpc.following import Stopping, end_of, standings
 from backups.rpc.logins import Logins
@@ -42,12 +43,15 @@ class Servicer(Logins, Schedules, backup_pb2_grpc.BackupServiceServicer):
     async def StreamProgress(
         self, request: pb.BackupRequest, context: Any
     ) -> AsyncIterator[pb.ProgressUpdate]:
-        work = await ask(verbs.followed, callers.current(), request)
+        caller = callers.current()
+        work = await ask(verbs.followed, caller, request)
         if work.task is None:
             yield messages.without_task(work, verbs.job_of(work))
             return
-        async for standing in standings(work.task.pk, self.stopping):
-            yield messages.progress(standing, str(work.pk))
+        pk = str(work.pk)
+        rights_lost = partial(rights.lost, caller, pk)
+        async for standing in standings(work.task.pk, self.stopping.wait, rights_lost):
+            yield messages.progress(standing, pk)
 
     @told
     async def CancelBackup(self, request: pb.CancelRequest, context: Any) -> pb.Standing:
@@ -74,7 +78,7 @@ class Servicer(Logins, Schedules, backup_pb2_grpc.BackupServiceServicer):
 
     @told
     async def VerifyBackup(self, request: pb.VerifyRequest, context: Any) -> pb.Proof:
-        proof = await ask(verbs.prove, callers.current(), request.backup_id)
+        proof = await ask(verbs.prove, callers.current(), request)
         await context.send_initial_metadata((("proof-id", str(proof.pk)),))
         if not request.detach and proof.task is not None:
             await end_of(proof.task.pk, self.stopping, context)

@@ -19,11 +19,8 @@ LONGEST_DBNAME = 63
 
 
 def start(caller: Caller, request: pb.BackupRequest) -> Backup:
-    if len(request.idempotency_key) > LONGEST_KEY:
-        raise StatusError.invalid(f"`idempotency_key` has at most {LONGEST_KEY} characters.")
     plan = finding.plan(caller, request)
-    backup = plan.start(by=caller.user, idempotency_key=request.idempotency_key or None)
-    return backup_again(backup)
+    return backup_again(plan.start(by=caller.user, idempotency_key=_key(request)))
 
 
 def backup_again(backup: Backup) -> Backup:
@@ -63,15 +60,20 @@ def restore(caller: Caller, request: pb.RestoreRequest) -> Restore:
     target = backup.database
     if request.target:
         target = finding.database(caller, name=request.target, team=backup.team.name)
-    return backup.restore(
-        by=caller.user, target=target, dbname=request.into, replace=request.replace
+    begun = backup.restore(
+        by=caller.user,
+        target=target,
+        dbname=request.into,
+        replace=request.replace,
+        idempotency_key=_key(request),
     )
+    return restore_again(begun)
 
 
-def prove(caller: Caller, raw: str) -> Proof:
-    backup = finding.backup(caller, raw)
+def prove(caller: Caller, request: pb.VerifyRequest) -> Proof:
+    backup = finding.backup(caller, request.backup_id)
     caller.must(Verb.RUN, backup)
-    return backup.prove(by=caller.user)
+    return proof_again(backup.prove(by=caller.user, idempotency_key=_key(request)))
 
 
 def restore_again(restore: Restore) -> Restore:
@@ -80,6 +82,13 @@ def restore_again(restore: Restore) -> Restore:
 
 def proof_again(proof: Proof) -> Proof:
     return Proof.objects.select_related("task").get(pk=proof.pk)
+
+
+def _key(request: Any) -> str | None:
+    key: str = request.idempotency_key
+    if len(key) > LONGEST_KEY:
+        raise StatusError.invalid(f"`idempotency_key` has at most {LONGEST_KEY} characters.")
+    return key or None
 
 
 def _again(work: Work) -> Any:

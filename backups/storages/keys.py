@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from backups.pipeline.errors import StorageError
 
 LONGEST_KEY = 900  # bytes; S3 takes 1,024 with the prefix
 LONGEST_SEGMENT = 255  # bytes; what file systems take
 RESERVED = ".backdrop-"
 """Begins the names of temporary files; no key has such a segment."""
+_FOLDER = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+PREFIX: Mapping[str, Any] = {
+    "pattern": rf"^/?{_FOLDER}(/{_FOLDER}){{0,5}}/?$",
+    "refusal": "Use letters, digits, dots, dashes and underscores, and single slashes.",
+}
+"""What the option `prefix` of a bucket has to look like, for the schema of its kind."""
+
+
+def in_bucket(options: Mapping[str, Any], key: str) -> str:
+    """`bucket/prefix/key`, of a destination with the options `bucket` and `prefix`."""
+    prefix = str(options.get("prefix") or "").strip("/")
+    return "/".join([str(options.get("bucket", "")), *([prefix] if prefix else []), key])
 
 
 def checked(key: str) -> str:

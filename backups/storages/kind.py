@@ -13,6 +13,8 @@ from backups.pipeline.errors import StorageError
 from backups.pipeline.ports import ObjectStore
 
 Options = Mapping[str, Any]
+KEPT = "••••••"
+"""Stands for a secret that is stored already, and was looked at then."""
 
 
 class OptionsError(StorageError):
@@ -29,6 +31,11 @@ class OptionsError(StorageError):
         self.fields = dict(fields)
 
 
+def _anything(secret: str) -> str:
+    """For kinds whose secrets have no form."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of destination."""
@@ -40,16 +47,26 @@ class Kind:
     the value does not fit; `default` fills what is left out."""
     credential: str
     """What the secret is called; empty where there is none."""
+    without_credential: str = ""
+    """What is so where the secret is left out; empty where it is needed."""
+    refusal: Callable[[str], str] = _anything
+    """What is wrong with a secret, in a sentence that repeats nothing of it; or empty."""
     build: Callable[[Options, str], ObjectStore]
     """Makes the store; opens no connection."""
+    address: Callable[[Options], str]
+    """The place as people name it, as the store describes it; its options may be half right."""
+    fetch: Callable[[Options, str, str], str]
+    """The shell's command that gets the object of a key into a file with public tools alone."""
 
     def options(self, options: Options, secret: str) -> dict[str, Any]:
         """The options with their defaults; raises OptionsError."""
         given = {name: value for name, value in options.items() if value not in (None, "")}
         errors = list(Draft202012Validator(self.schema).iter_errors(given))
         fields = {name: told for error in errors for name, told in self._told(error)}
-        if self.credential and not secret:
+        if self.credential and not self.without_credential and not secret:
             fields["secret"] = f"Enter the {self.credential.lower()}."
+        elif secret not in ("", KEPT) and (told := self.refusal(secret)):
+            fields["secret"] = told
         if fields:
             raise OptionsError(fields)
         return {**self._defaults(), **given}

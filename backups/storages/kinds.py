@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from backups.pipeline.ports import ObjectStore
-from backups.storages import local, s3
+from backups.storages import gcs, local, s3
 from backups.storages.kind import Kind, Options, OptionsError
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (local.KIND, s3.KIND)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (local.KIND, s3.KIND, gcs.KIND)}
 
 
 def kind_of(name: str) -> Kind:

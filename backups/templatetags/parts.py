@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from backups.models import Proof
+from backups.models import Delivery, Proof
 from tasks.states import Status
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ _STATUS = {
     Status.FAILED: ("bad", "bad"),
     Status.CANCELLED: ("calm", "calm"),
     Status.EXPIRED: ("calm", "calm"),
+}
+_DELIVERY = {
+    Delivery.State.PENDING: ("busy", "busy"),
+    Delivery.State.SENT: ("good", "good"),
+    Delivery.State.FAILED: ("bad", "bad"),
 }
 _VERDICT = {
     Proof.Verdict.PROVEN: ("good", "good"),
@@ -110,6 +115,13 @@ def table_verdict(word: str) -> SafeString:
     shown = word.replace("_", " ").capitalize()
     same = word in {"same", "proven", ""}
     return pill("good", "good", shown) if same else pill("bad", "differs", shown)
+
+
+@register.simple_tag
+def delivery(sent: Delivery) -> SafeString:
+    """Whether a message arrived."""
+    sounds, shape = _DELIVERY[Delivery.State(sent.state)]
+    return pill(sounds, shape, sent.get_state_display())
 
 
 @register.simple_tag

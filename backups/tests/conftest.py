@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.utils import timezone
 
@@ -15,6 +17,8 @@ from backups.models import (
     Restore,
     Schedule,
 )
+from backups.rpc import client
+from backups.tests.clockwork import EVE
 from tasks.models import Task
 from tasks.states import Status
 
@@ -126,3 +130,34 @@ def proof(team, backup) -> Proof:
         duration_seconds=1.0,
         tables=[{"table": "public.orders", "rows": 3, "rows_restored": 3, "verdict": "same"}],
     )
+
+
+@pytest.fixture
+def new_schedule(team, plan) -> Callable[..., Schedule]:
+    """new_schedule(cron=…): due next at `clockwork.NIGHT`, unless its timing is told."""
+
+    def make(**more) -> Schedule:
+        more = {"cron": "0 2 * * *", **({"cron": ""} if "every_seconds" in more else {}), **more}
+        schedule = Schedule(team=team, plan=plan, created_at=EVE, seen_until=EVE, **more)
+        schedule.save()
+        return schedule
+
+    return make
+
+
+@pytest.fixture
+def direct(monkeypatch) -> list[str]:
+    """No gRPC: the keys of what the scheduler calls for, which is started as the server would."""
+    called = []
+
+    def run_backup(plan, *, idempotency_key, patience):
+        called.append(idempotency_key)
+        return plan.start(by=client.asker(plan.team), idempotency_key=idempotency_key).pk
+
+    def verify_backup(backup, *, idempotency_key, patience):
+        called.append(idempotency_key)
+        return backup.prove(by=client.asker(backup.team), idempotency_key=idempotency_key).pk
+
+    monkeypatch.setattr(client, "run_backup", run_backup)
+    monkeypatch.setattr(client, "verify_backup", verify_backup)
+    return called

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 PASS, SWALLOW = "pass", "swallow"
 """What may become of a request: it goes through, or its answer is lost."""
@@ -82,6 +83,33 @@ def answer(status: str, code: str) -> str:
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>"
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+@contextmanager
+def web_server(status: int, body: bytes) -> Iterator[str]:
+    """A server that is none for objects."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def _answer(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _close(each: socket.socket) -> None:

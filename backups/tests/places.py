@@ -69,7 +69,17 @@ def bucket(request) -> Place:
     )
 
 
-LASTING = (folder, folder_without_nameless_files, bucket)
+def google_bucket(request) -> Place:
+    there = request.getfixturevalue("gcs_place")
+    return Place(
+        name="google bucket",
+        store=open_store("gcs", there.options),
+        traces=lambda: there.names() + [f"unfinished {name}" for name in there.uploads()],
+        order={"kind": "gcs", "options": there.options},
+    )
+
+
+LASTING = (folder, folder_without_nameless_files, bucket, google_bucket)
 ALL = (memory, *LASTING)
 
 

@@ -6,7 +6,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from backups.first_start import Address, begin, check_environment
+from backups.database_urls import VARIABLES, Address
+from backups.first_start import begin, check_environment
 from backups.models import Channel, Database, Destination, Plan, Schedule
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +20,12 @@ NAMES = (
     "S3_USE_PATH_STYLE",
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
+    "GCS_BUCKET",
+    "GCS_ENDPOINT",
+    "GCS_BILLED_PROJECT",
+    "GCS_CREDENTIALS",
     "POSTGRES_URL",
+    "MYSQL_URL",
     "BACKUP_SCHEDULE",
     "SLACK_WEBHOOK_URL",
     "NOTIFY_URLS",
@@ -33,6 +39,17 @@ S3 = {
     "S3_ACCESS_KEY": "keeper",
     "S3_SECRET_KEY": "sec/ret+=",
 }
+GCS_KEY = """{
+  "type": "service_account", "client_email": "keeper@project.iam.gserviceaccount.com",
+  "private_key": "sec/ret+=", "token_uri": "https://oauth2.example.org/token"
+}"""
+GCS = {
+    "STORAGE": "gcs",
+    "GCS_BUCKET": "backups",
+    "GCS_BILLED_PROJECT": "payer-123",
+    "GCS_CREDENTIALS": GCS_KEY,
+}
+POSTGRES, MYSQL = VARIABLES
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +89,22 @@ def test_a_bucket_becomes_the_first_destination(team, environment):
         "access_key": "keeper",
     }
     assert destination.secret.reveal() == "sec/ret+="
+
+
+def test_a_bucket_at_google_becomes_the_first_destination(team, environment):
+    environment(**GCS)
+    begin(team, first=True)
+    destination = Destination.objects.get()
+    assert (destination.name, destination.kind) == ("gcs", "gcs")
+    assert destination.options == {"bucket": "backups", "payer": "payer-123"}
+    assert destination.secret.reveal() == GCS_KEY
+
+
+def test_a_machine_with_an_identity_at_google_needs_no_key(team, environment):
+    environment(STORAGE="gcs", GCS_BUCKET="backups")
+    begin(team, first=True)
+    destination = Destination.objects.get()
+    assert (destination.options, destination.secret.reveal()) == ({"bucket": "backups"}, "")
 
 
 def test_secrets_are_read_from_files(team, environment, tmp_path):
@@ -131,8 +164,50 @@ def test_a_name_that_is_no_file_name_is_made_one(team, environment):
     ],
 )
 def test_addresses_are_understood_encoded_or_not(url, expected):
-    found = Address.parse(url)
+    found = Address.parse(url, POSTGRES)
     assert (found.host, found.port, found.dbname, found.username, found.password) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mysql://u:p@h/d", ("h", 3306, "d", "u", "p", "")),
+        ("mariadb://u:p@h:1/d", ("h", 1, "d", "u", "p", "")),
+        ("mysql://u:p@[::1]:3307/d", ("::1", 3307, "d", "u", "p", "")),
+        (
+            "mysql://u@/d?socket=/run/mysqld/mysqld.sock",
+            ("/run/mysqld/mysqld.sock", 3306, "d", "u", "", ""),
+        ),
+        ("mysql://u:p@h/d?ssl-mode=VERIFY_IDENTITY", ("h", 3306, "d", "u", "p", "verify-full")),
+        ("mysql://u:p@h/d?sslmode=require", ("h", 3306, "d", "u", "p", "require")),
+    ],
+)
+def test_addresses_of_mysql_are_understood_by_either_name(url, expected):
+    found = Address.parse(url, MYSQL)
+    assert found.engine == "mysql"
+    told = (found.host, found.port, found.dbname, found.username, found.password, found.sslmode)
+    assert told == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:hidden@h/d",
+        "mysql://u:hidden@h",
+        "mysql://u:hidden@h/",
+        "mysql://u:hidden@h:0/d",
+        "mysql://u:hidden@h/d?ssl-mode=perhaps",
+        "mysql://u:hidden@h/d?ssl-mode=require&sslmode=require",
+        "mysql://u:hidden@h/d?charset=utf8",
+    ],
+)
+def test_an_address_of_mysql_that_makes_no_sense_is_told_without_the_password(
+    team, environment, url
+):
+    environment(MYSQL_URL=url)
+    with pytest.raises(ImproperlyConfigured, match="MYSQL_URL should be mysql://") as told:
+        begin(team, first=True)
+    assert "hidden" not in str(told.value)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +240,11 @@ def test_an_address_that_makes_no_sense_is_told_without_the_password(team, envir
         ({**S3, "S3_ENDPOINT": "nowhere"}, "S3_ENDPOINT"),
         ({**S3, "S3_SECRET_KEY": ""}, "S3_SECRET_KEY"),
         ({**S3, "S3_SECRET_KEY": "", "S3_SECRET_KEY_FILE": "/no/such"}, "S3_SECRET_KEY_FILE"),
+        ({**GCS, "GCS_BUCKET": ""}, "GCS_BUCKET"),
+        ({**GCS, "GCS_ENDPOINT": "nowhere"}, "GCS_ENDPOINT"),
+        ({**GCS, "GCS_BILLED_PROJECT": "?"}, "GCS_BILLED_PROJECT"),
+        ({**GCS, "GCS_CREDENTIALS": "sec/ret+="}, "GCS_CREDENTIALS: This is no JSON"),
+        ({**GCS, "GCS_CREDENTIALS": "", "GCS_CREDENTIALS_FILE": "/no/such"}, "GCS_CREDENTIALS_F"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, values, name):
@@ -176,7 +256,7 @@ def test_a_value_that_makes_no_sense_is_told_by_its_variable(team, environment, 
 
 
 def test_an_address_shows_no_password():
-    assert "hidden" not in repr(Address.parse("postgres://u:hidden@h/d"))
+    assert "hidden" not in repr(Address.parse("postgres://u:hidden@h/d", POSTGRES))
 
 
 SERVER = "postgres://u:p@db.example.org/shop"
@@ -205,17 +285,36 @@ def test_a_schedule_and_whom_to_tell_are_made_too(team, environment, tmp_path):
     }
 
 
+def test_both_kinds_of_database_are_registered_each_with_its_schedule(team, environment, tmp_path):
+    (tmp_path / "url").write_text("mariadb://keeper:p%40ss@maria/shop\n")
+    environment(
+        POSTGRES_URL=SERVER,
+        MYSQL_URL_FILE=str(tmp_path / "url"),
+        BACKUP_SCHEDULE="0 2 * * *",
+    )
+    begin(team, first=True)
+    rows = Database.objects.order_by("pk").values_list("name", "engine", "host", "port", "dbname")
+    assert list(rows) == [
+        ("shop", "postgres", "db.example.org", 5432, "shop"),
+        ("shop-mysql", "mysql", "maria", 3306, "shop"),
+    ]
+    assert Database.objects.get(engine="mysql").password.reveal() == "p@ss"
+    planned = Schedule.objects.values_list("plan__database__name", "cron").order_by("pk")
+    assert list(planned) == [("shop", "0 2 * * *"), ("shop-mysql", "0 2 * * *")]
+
+
 def test_check_names_every_mistake_and_repeats_no_secret(environment):
     environment(
         STORAGE="tape",
         POSTGRES_URL="postgres://u:hunter2@h:port/x",
+        MYSQL_URL="mysql://u:hunter2@h",
         BACKUP_SCHEDULE="at night",
         SLACK_WEBHOOK_URL="not-a-hook-hunter2",
         NOTIFY_URLS="nobody-knows-hunter2://x",
     )
     told = [message.msg for message in check_environment()]
     named = [sentence.split()[0].strip(":") for sentence in told]
-    assert named == ["STORAGE", "POSTGRES_URL", "BACKUP_SCHEDULE", "SLACK_WEBHOOK_URL"]
+    assert named == ["STORAGE", "POSTGRES_URL", "MYSQL_URL", "BACKUP_SCHEDULE", "SLACK_WEBHOOK_URL"]
     assert "hunter2" not in " ".join(told)
     environment(SLACK_WEBHOOK_URL="")
     assert "NOTIFY_URLS" in check_environment()[-1].msg

@@ -169,6 +169,23 @@ def test_what_a_kind_refuses_is_told_beside_its_field(send):
     assert not Destination.objects.exists()
 
 
+def test_a_bucket_at_google_becomes_a_destination(send):
+    key = '{"type": "service_account", "client_email": "a", "private_key": "b", "token_uri": "c"}'
+    google = {"name": "google", "kind": "gcs", "gcs-bucket": "backups", "gcs-prefix": "daily"}
+    assert "this machine&#x27;s own identity" in body(send("/destinations/new", {}))
+    assert "no key of a service account" in body(
+        send("/destinations/new", google, **{"gcs-secret": '{"type": "external_account"}'})
+    )
+    assert not Destination.objects.exists()
+    send("/destinations/new", google, **{"gcs-secret": key})
+    made = Destination.objects.get()
+    assert (made.kind, made.options) == ("gcs", {"bucket": "backups", "prefix": "daily"})
+    assert made.secret.reveal() == key
+    send(f"/destinations/{made.pk}/edit", google, **{"gcs-prefix": "hourly"})
+    made.refresh_from_db()
+    assert (made.options["prefix"], made.secret.reveal()) == ("hourly", key)
+
+
 def test_an_empty_secret_keeps_the_stored_one(send, bucket):
     send(f"/destinations/{bucket.pk}/edit", BUCKET, **{"s3-bucket": "others"})
     bucket.refresh_from_db()

@@ -146,6 +146,19 @@ def test_options_must_be_an_object(api, owner):
     assert set(errors(api(owner).post("/api/destinations/", body))) == {"options"}
 
 
+def test_a_key_is_checked_by_the_kind_and_kept_unread(api, owner):
+    body = {"name": "google", "kind": "gcs", "options": {"bucket": "backups"}}
+    told = errors(api(owner).post("/api/destinations/", body | {"secret": SECRET}))
+    assert set(told) == {"secret"}
+    assert SECRET not in str(told)
+    made = api(owner).post("/api/destinations/", body).json()
+    assert made["has_secret"] is False
+    Destination.objects.update(secret=SECRET)
+    changed = {"options": {"bucket": "others"}}
+    answer = api(owner).patch(f"/api/destinations/{made['id']}/", changed)
+    assert (answer.status_code, answer.json()["has_secret"]) == (200, True)
+
+
 def test_a_needed_secret_is_asked_for(api, owner):
     body = {"name": "s3", "kind": "s3", "options": {"bucket": "b", "access_key": "a"}}
     assert "secret" in errors(api(owner).post("/api/destinations/", body))

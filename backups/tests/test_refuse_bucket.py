@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
 import logging
 import socket
-import threading
 import traceback
-from contextlib import contextmanager
 
 import pytest
 
 from backups.pipeline.errors import StorageError
 from backups.storages import open_store
 from backups.storages.s3 import Limits, S3Store
-from backups.tests.faulty_proxy import PASS, FaultyProxy, answer
+from backups.tests.faulty_proxy import PASS, FaultyProxy, answer, web_server
 from backups.tests.places import PART
 from tests.seaweed import free_ports
 
@@ -52,32 +49,6 @@ def told(use) -> StorageError:
     with pytest.raises(StorageError) as caught:
         use()
     return caught.value
-
-
-@contextmanager
-def web_server(status: int, body: bytes):
-    """A server that is none for objects."""
-
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def _answer(self):
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_it_works(s3_place):

@@ -41,7 +41,8 @@ def page(client):
 
 def form_of(database, **changes) -> dict:
     fields = ("name", "engine", "host", "port", "dbname", "username", "sslmode", "queue")
-    return {name: getattr(database, name) for name in fields} | {"password": ""} | changes
+    filled = {name: getattr(database, name) or "" for name in fields}
+    return filled | {"password": ""} | changes
 
 
 def test_it_works(page, owner, database):
@@ -170,6 +171,7 @@ def test_what_makes_no_sense_is_told_by_field(page, client, owner, database, cha
         ("s3", '{"bucket": ""}', SECRET, "options"),
         ("s3", '{"bucket": "b", "colour": "red"}', SECRET, "options"),
         ("s3", '{"bucket": "b", "access_key": "a"}', "", "secret"),
+        ("gcs", '{"bucket": "backups"}', "no JSON", "secret"),
         ("local", '["folder"]', "", "options"),
     ],
 )

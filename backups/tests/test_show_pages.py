@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from backups import page_urls
 from backups.models import Backup, Database, Plan, Proof
-from backups.tests.conftest import PASSWORD, SECRET, ended
+from backups.tests.conftest import PASSWORD, SECRET, WEBHOOK, ended
 from tasks.models import Task, Worker
 from tasks.states import Status
 
@@ -23,6 +23,10 @@ BUTTONS = {  # answer to POST only
     "schedule_pause": "schedule",
     "schedule_resume": "schedule",
     "schedule_remove": "schedule",
+    "channel_test": "channel",
+    "channel_pause": "channel",
+    "channel_resume": "channel",
+    "channel_remove": "channel",
     "backup_prove": "backup",
     "task_cancel": "task",
     "task_retry": "task",
@@ -32,11 +36,13 @@ CHANGES = {
     "destination_edit": "destination",
     "plan_edit": "plan",
     "schedule_edit": "schedule",
+    "channel_edit": "channel",
 }
 RUNS = {"backup_restore": "backup"}
 SHOWS = {
     "database": "database",
     "destination": "destination",
+    "channel": "channel",
     "backup": "backup",
     "task": "task",
     "task_card": "task",
@@ -49,20 +55,22 @@ LISTS = (
     "destinations",
     "plans",
     "schedules",
+    "channels",
     "backups",
     "tasks",
 )
 FRAGMENTS = ("overview", "tasks_rows", "task_progress")
-NEW = ("database_new", "destination_new", "plan_new", "schedule_new")
+NEW = ("database_new", "destination_new", "plan_new", "schedule_new", "channel_new")
 
 
 @pytest.fixture
-def rows(database, destination, plan, schedule, backup, proof) -> dict[str, object]:
+def rows(database, destination, plan, schedule, channel, backup, proof) -> dict[str, object]:
     return {
         "database": database,
         "destination": destination,
         "plan": plan,
         "schedule": schedule,
+        "channel": channel,
         "backup": backup,
         "task": backup.task,
     }
@@ -115,6 +123,7 @@ def test_a_stranger_sees_nothing_in_lists(client, stranger, address, name, rows)
     page = body(client.get(address(name)))
     assert "shop" not in page
     assert "disk" not in page
+    assert "hooks.slack.com" not in page
     assert str(rows["backup"].pk) not in page
 
 
@@ -158,6 +167,7 @@ def test_no_page_shows_a_secret(client, owner, address, bucket):
         text = body(client.get(page))
         assert PASSWORD not in text, page
         assert SECRET not in text, page
+        assert WEBHOOK.rpartition("/")[2] not in text, page
 
 
 @pytest.mark.parametrize("name", FRAGMENTS)

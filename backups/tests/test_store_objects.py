@@ -303,6 +303,9 @@ def test_what_a_killed_writer_left_is_swept(lasting_place):
     left = len(place.traces())
     assert place.store.sweep(older_than_seconds=3600) == 0
     assert len(place.traces()) == left
+    if place.name == "google bucket":  # its uploads can't be listed; Google ends them itself
+        assert place.store.sweep(older_than_seconds=-1) == 0
+        return
     assert place.store.sweep(older_than_seconds=-1) == left
     assert place.traces() == []
 

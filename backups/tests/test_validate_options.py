@@ -6,9 +6,10 @@ import pytest
 
 from backups.models import Destination
 from backups.pipeline.errors import StorageError
-from backups.storages import KINDS, OptionsError, open_store, validated
+from backups.storages import KEPT, KINDS, OptionsError, open_store, validated
 
 SECRET = "secret"
+SECRETS = {"s3": SECRET}
 BUCKET = {"bucket": "backups", "access_key": "AKIA"}
 
 
@@ -26,6 +27,39 @@ def test_it_works():
     assert store.describe() == "s3://backups/shop/"
 
 
+@pytest.mark.parametrize("prefix", ["", "daily", "/a/b/"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_names_its_place_as_its_store_does(name, prefix):
+    options = {"local": {"folder": f"/srv/x{prefix}"}, "s3": BUCKET | {"prefix": prefix}}
+    given = options.get(name, {"bucket": "backups", "prefix": prefix})
+    assert KINDS[name].address(given) == open_store(name, given, SECRETS.get(name, "")).describe()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "command"),
+    [
+        ("local", {"folder": "/srv/back ups/"}, "cp '/srv/back ups/a/b.sql.gz' b.sql.gz"),
+        ("s3", BUCKET | {"prefix": "/x/"}, "aws s3 cp s3://backups/x/a/b.sql.gz b.sql.gz"),
+        (
+            "s3",
+            BUCKET | {"endpoint": "http://minio:9000"},
+            "aws s3 cp s3://backups/a/b.sql.gz b.sql.gz --endpoint-url http://minio:9000",
+        ),
+        ("gcs", {"bucket": "b"}, "gcloud storage cp gs://b/a/b.sql.gz b.sql.gz"),
+    ],
+)
+def test_a_kind_tells_how_to_fetch_by_hand(kind, options, command):
+    assert KINDS[kind].fetch(options, "a/b.sql.gz", "b.sql.gz") == command
+
+
+def test_a_kind_may_do_without_a_secret():
+    assert validated("gcs", {"bucket": "backups"}) == {"bucket": "backups"}
+
+
+def test_a_secret_that_is_stored_is_not_looked_at_again():
+    assert validated("gcs", {"bucket": "backups"}, KEPT) == {"bucket": "backups"}
+
+
 def test_every_kind_of_destination_has_its_row():
     assert set(KINDS) == set(Destination.Kind.values)
     assert [KINDS[name].label for name in Destination.Kind.values] == Destination.Kind.labels
@@ -38,7 +72,7 @@ def test_defaults_fill_what_is_left_out_or_empty():
 
 
 def test_an_unknown_kind_is_told_with_the_known_ones():
-    assert "local, s3" in refused("ftp", {})["kind"]
+    assert "gcs, local, s3" in refused("ftp", {})["kind"]
 
 
 @pytest.mark.parametrize("folder", ["", "/", "backups", "relative/backups", 7])
@@ -73,6 +107,23 @@ def test_what_is_missing_is_told_by_name():
 )
 def test_each_fault_is_told_at_its_field_without_its_value(name, value):
     fields = refused("s3", BUCKET | {name: value})
+    assert set(fields) == {name}
+    assert value not in fields[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bucket", "Has_Capitals"),
+        ("prefix", "../up"),
+        ("endpoint", "https://user:secret@storage.example.org"),
+        ("payer", "no project"),
+        ("secret", "AIzaSy-not-json"),
+    ],
+)
+def test_each_fault_of_a_bucket_at_google_is_told_at_its_field(name, value):
+    given = {"bucket": "backups"} | ({} if name == "secret" else {name: value})
+    fields = refused("gcs", given, value if name == "secret" else "")
     assert set(fields) == {name}
     assert value not in fields[name]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backups.models import Backup, Database, Destination, Plan
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from tasks.tests.crew import Crew, Work, until
 
 SHOP = """

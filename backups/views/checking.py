@@ -43,7 +43,7 @@ def _connected(database: Database) -> str:
     sentence = f"Connected: {database.get_engine_display()} {info.server_version}"
     if info.estimated_bytes is not None:
         sentence += f", {size(info.estimated_bytes)}"
-    return f"{sentence}. {info.tool} will dump it."
+    return " ".join([f"{sentence}. {info.tool} will dump it.", *info.warnings])
 
 
 def _told(ask: Callable[[], str]) -> Checked:

@@ -16,7 +16,7 @@ from accounts.policy import Verb
 from backups import health
 from backups.models import Backup, Database, Proof
 from backups.views.checking import Checked, check_database
-from backups.views.forms import DatabaseForm
+from backups.views.database_form import DatabaseForm
 from backups.views.pages import asker, go_on, may_add, page, paged, tried
 
 if TYPE_CHECKING:

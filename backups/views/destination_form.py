@@ -31,7 +31,10 @@ class DestinationForm(TeamForm):
                 self.fields[f"{kind.name}-{name}"] = _option_field(told, value)
             if kind.credential:
                 field = secret_field(kind.credential)
-                field.help_text = kept_or_new(same and self.instance.secret)
+                stored = same and self.instance.secret
+                field.help_text = kept_or_new(stored)
+                if kind.without_credential and not stored:
+                    field.help_text += f". {kind.without_credential}"
                 self.fields[f"{kind.name}-secret"] = field
 
     def groups(self) -> list[tuple[storages.Kind, list[forms.BoundField]]]:
@@ -49,7 +52,7 @@ class DestinationForm(TeamForm):
         options = self._options(kind)
         secret = self._secret(kind, options)
         try:
-            storages.validated(kind, options, "given" if secret else "")
+            storages.validated(kind, options, secret if isinstance(secret, str) else storages.KEPT)
         except storages.OptionsError as error:
             for name, sentence in error.fields.items():
                 field = f"{kind}-{name}"

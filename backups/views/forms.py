@@ -66,54 +66,6 @@ def kept_or_new(stored: Any) -> str:
     return "Leave empty to keep what is stored" if stored else "Encrypted before it is stored"
 
 
-class DatabaseForm(TeamForm):
-    """A database and how to reach it."""
-
-    password = secret_field("Password")
-    sslmode = forms.ChoiceField(
-        label="TLS",
-        required=False,
-        choices=[
-            ("", "As the server offers (prefer)"),
-            ("disable", "Never"),
-            ("require", "Always"),
-            ("verify-ca", "Always, and check who signed its certificate"),
-            ("verify-full", "Always, and check its certificate and name"),
-        ],
-    )
-
-    class Meta:
-        model = Database
-        fields = (
-            "name",
-            "engine",
-            "host",
-            "port",
-            "dbname",
-            "username",
-            "password",
-            "sslmode",
-            "queue",
-        )
-        labels: ClassVar = {"username": "User", "queue": "Workers"}
-        help_texts: ClassVar = {
-            "name": "What backups of it are called: letters, digits, dots, dashes, underscores",
-            "username": "A role that may read everything in it",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in ("name", "host", "dbname", "username"):
-            self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
-        self.fields["password"].help_text = kept_or_new(self.instance.password)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        moved = self.instance.pk and addresses.moves_database(self.instance, cleaned)
-        self.keep_secret("password", moved=bool(moved))
-        return cleaned
-
-
 class PlanForm(TeamForm):
     """How a database is backed up."""
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import policy
 from accounts.policy import Verb
-from backups import recipes
+from backups import recipes, storages
 from backups.models import Backup, Database, Destination, RefusedError
 from backups.pipeline.errors import StorageError
 from backups.views.databases import history
@@ -23,6 +23,10 @@ from backups.views.pages import asker, carry_out, go_on, page, paged
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+_LOADERS = {
+    Database.Engine.POSTGRES: "createdb restored && {} | psql -v ON_ERROR_STOP=1 -d restored",
+    Database.Engine.MYSQL: "mariadb-admin create restored && {} | mariadb restored",
+}
 _OPENERS = {"gzip": "gunzip -c", "zstd": "zstd -dc", "none": "cat"}
 
 
@@ -99,21 +103,13 @@ def _place(destination: Destination) -> str:
 
 def _by_hand(backup: Backup) -> dict[str, str]:
     """Commands that restore it with public tools alone, whatever became of Backdrop."""
-    options, file = backup.destination.options, shlex.quote(backup.key.rsplit("/", 1)[-1])
-    if backup.destination.kind == Destination.Kind.S3:
-        parts = (str(options.get("prefix", "")).strip("/"), backup.key)
-        address = f"s3://{options.get('bucket')}/{'/'.join(part for part in parts if part)}"
-        fetch = f"aws s3 cp {shlex.quote(address)} {file}"
-        if endpoint := options.get("endpoint"):
-            fetch += f" --endpoint-url {shlex.quote(str(endpoint))}"
-    else:
-        folder = str(options.get("folder", "")).rstrip("/")
-        fetch = f"cp {shlex.quote(f'{folder}/{backup.key}')} {file}"
+    destination, name = backup.destination, backup.key.rsplit("/", 1)[-1]
+    kind, file = storages.kind_of(destination.kind), shlex.quote(name)
     opened = f"{_OPENERS.get(backup.compression, 'cat')} {file}"
     return {
-        "fetch": fetch,
+        "fetch": kind.fetch(destination.options, backup.key, name),
         "verify": f'echo "{backup.stored_sha256}  {file}" | sha256sum --check',
-        "load": f"createdb restored && {opened} | psql -v ON_ERROR_STOP=1 -d restored",
+        "load": _LOADERS[Database.Engine(backup.database.engine)].format(opened),
     }
 
 

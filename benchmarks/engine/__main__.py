@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from backups.pipeline import binaries
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from benchmarks import peers
 from benchmarks.engine import contest
 from benchmarks.engine.contest import ROOT, Contender, Turn

@@ -7,11 +7,12 @@ so with a cookie the page must be one of ours: `Origin` is looked at as Django d
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,13 +20,13 @@ from django.contrib.auth import get_user
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.utils.http import is_same_domain
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import tokens
 from accounts.errors import InvalidTokenError
 from accounts.models import User
 
 BEARER = "bearer"
+RECHECK_SECONDS = 5.0
 
 
 class ForeignOriginError(Exception):
@@ -38,6 +39,14 @@ class Visitor:
 
     user: User
     expires_at: float | None = None
+
+
+def seconds_until_recheck(expires_at: float | None) -> float:
+    """How long whoever was identified is told things before it is asked again who they are."""
+    pause = float(getattr(settings, "LIVE_RECHECK_SECONDS", RECHECK_SECONDS))
+    if expires_at is not None:
+        pause = min(pause, expires_at - time.time())
+    return max(0.0, pause) + 0.01
 
 
 def identify(scope: Mapping[str, Any]) -> Visitor | None:
@@ -59,10 +68,9 @@ def identify(scope: Mapping[str, Any]) -> Visitor | None:
 
 def _by_token(raw: str) -> Visitor | None:
     try:
-        user = tokens.user_of(raw)
+        return Visitor(user=tokens.user_of(raw), expires_at=tokens.end_of(raw))
     except InvalidTokenError:
         return None
-    return Visitor(user=user, expires_at=float(AccessToken(cast("Any", raw))["exp"]))
 
 
 def _by_session(request: ASGIRequest) -> Visitor | None:

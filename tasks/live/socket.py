@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-from django.conf import settings
 from django.db import DatabaseError
 
-from tasks.live.access import BEARER, ForeignOriginError, Visitor, identify
+from tasks.live.access import (
+    BEARER,
+    ForeignOriginError,
+    Visitor,
+    identify,
+    seconds_until_recheck,
+)
 from tasks.live.database import ask
 
 Message = MutableMapping[str, Any]
@@ -26,7 +30,6 @@ NOT_SIGNED_IN = 4401
 NOT_THERE = 4404
 BEAT_SECONDS = 1.0
 MESSAGE_BYTES = 500_000
-RECHECK_SECONDS = 10.0
 
 
 def split(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -152,10 +155,7 @@ class Socket:
     async def _recheck(self) -> None:
         """Cut off whoever was disabled, left the team, logged out, or whose token has expired."""
         while True:
-            pause = float(getattr(settings, "LIVE_RECHECK_SECONDS", RECHECK_SECONDS))
-            if self.visitor.expires_at is not None:
-                pause = min(pause, self.visitor.expires_at - time.time())
-            await asyncio.sleep(max(0.0, pause) + 0.01)
+            await asyncio.sleep(seconds_until_recheck(self.visitor.expires_at))
             try:
                 visitor = await ask(identify, self.scope)
                 if visitor is None:

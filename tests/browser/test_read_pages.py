@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backups.models import Backup, Proof, Schedule
+from backups.models import Backup, Channel, Delivery, Proof, Schedule
 from tasks.models import Event, Task
 from tasks.states import Status
 from tests.browser.conftest import DESK, PHONE, photograph
@@ -64,6 +64,7 @@ def addresses(plan) -> list[str]:
     work(plan, Status.QUEUED)
     good = receipt(plan)
     Schedule.objects.create(team=plan.team, plan=plan, cron="0 2 * * *", error=f"{LONG}. " * 3)
+    channel = told(plan)
     return [
         "/",
         "/databases/",
@@ -76,6 +77,9 @@ def addresses(plan) -> list[str]:
         "/plans/new",
         "/schedules/",
         "/schedules/new",
+        "/notifications/",
+        f"/notifications/{channel.pk}",
+        f"/notifications/{channel.pk}/edit",
         "/backups/",
         f"/backups/{good.pk}",
         f"/backups/{good.pk}/restore",
@@ -96,6 +100,12 @@ def test_it_works(visit, owner, addresses, viewport, scheme):
         assert page.evaluate(WIDER) == 0, f"{address} is wider than the screen"
         assert page.evaluate(CONTRAST) == [], address
         assert page.evaluate(UNNAMED) == [], address
+
+
+@pytest.mark.parametrize("width", [740, 900, 1150, 1160])
+def test_the_menu_fits_between_phone_and_desk(visit, owner, width):
+    page = visit(owner, viewport={"width": width, "height": 600})
+    assert page.evaluate(WIDER) == 0
 
 
 def test_the_first_key_leads_past_the_menu(visit, owner):
@@ -132,11 +142,38 @@ def test_escape_closes_the_menu(visit, owner):
 def test_the_form_of_a_destination_shows_what_its_kind_wants(visit, owner):
     page = visit(owner)
     page.goto("/destinations/new")
-    assert page.get_by_label("Folder").is_visible()
-    assert not page.get_by_label("Bucket", exact=True).is_visible()
+    folder, bucket = page.get_by_label("Folder"), page.locator("#id_s3-bucket")
+    assert folder.is_visible()
+    assert not bucket.is_visible()
     page.get_by_label("Kind").select_option("s3")
-    assert page.get_by_label("Bucket", exact=True).is_visible()
-    assert not page.get_by_label("Folder").is_visible()
+    assert bucket.is_visible()
+    assert not folder.is_visible()
+    assert page.get_by_label("Bucket", exact=True).locator("visible=true").count() == 1
+
+
+def test_the_form_of_a_database_follows_its_engine(visit, owner, shop):
+    page = visit(owner)
+    page.goto("/databases/new")
+    engine, port, tls = (page.get_by_label(label) for label in ("Engine", "Port", "TLS"))
+    assert port.get_attribute("placeholder") == "5432"
+    assert page.get_by_text("In PostgreSQL a role").is_visible()
+    tls.select_option("allow")
+
+    engine.select_option("mysql")
+
+    assert port.get_attribute("placeholder") == "3306"
+    assert tls.input_value() == "", "a word that MySQL does not know"
+    assert not page.get_by_text("In PostgreSQL a role").is_visible()
+    assert page.get_by_text("In MySQL").is_visible()
+    photograph(page, "database-mysql")
+
+    page.goto(f"/databases/{shop.pk}/edit")
+    port.fill("5432")
+    engine.select_option("mysql")
+    assert port.input_value() == ""
+    port.fill("5499")
+    engine.select_option("postgres")
+    assert port.input_value() == "5499"
 
 
 def test_trying_out_a_connection_keeps_what_was_typed(visit, owner, shop, postgres15):
@@ -185,6 +222,28 @@ def work(plan, status: Status, **fields) -> Task:
         task=task,
     )
     return task
+
+
+def told(plan) -> Channel:
+    """A channel with messages of each kind, and one that was told nothing yet."""
+    Channel.objects.create(
+        team=plan.team, name="mail", kind="apprise", address="mailto://x:y@example.org", events=[]
+    )
+    channel = Channel.objects.create(
+        team=plan.team, name=LONG, address="https://hooks.slack.com/services/x", enabled=False
+    )
+    for number, state in enumerate(Delivery.State.values):
+        Delivery.objects.create(
+            channel=channel,
+            event="failure",
+            subject=f"task:{number}",
+            title="Backup failed",
+            text=f"Database: {LONG}\nError: {LONG} did not answer.",
+            state=state,
+            tries=3,
+            error=f"{LONG}. " * 3 if state == Delivery.State.FAILED else "",
+        )
+    return channel
 
 
 def receipt(plan) -> Backup:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from tests.redis import wait_for_redis
 
 DISK_BYTES = 96 * 1024 * 1024

@@ -10,12 +10,17 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
+from click.testing import CliRunner
 from django.conf import settings
+
+from backdrop_site.cli.commands import cli
 
 COMMAND = [sys.executable, "-m", "backdrop_site.cli"]
 SECONDS = 60.0
@@ -66,6 +71,11 @@ class Shell:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def here(self, *arguments: str) -> Done:
+        """In this process, which is quicker: for what needs no process of its own."""
+        found = CliRunner().invoke(cli, arguments, env=self.environment, prog_name="backdrop")
+        return Done(found.exit_code, found.stdout, found.stderr)
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """In a pipe, and left running."""
         return subprocess.Popen(
@@ -76,6 +86,19 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """In a pipe; killed in the end, and when it takes too long, so that no reader waits."""
+        process = self.start(*arguments)
+        limit = Timer(SECONDS, process.kill)
+        limit.start()
+        try:
+            yield process
+        finally:
+            limit.cancel()
+            process.kill()
+            process.communicate()
 
     def type(self, *arguments: str, keys: str = "") -> Done:
         """At a terminal; `keys` are typed once something is asked for."""

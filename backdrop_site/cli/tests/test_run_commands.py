@@ -11,8 +11,10 @@ import sys
 import pytest
 from django.conf import settings
 
+from backdrop_site.cli import doctor
 from backdrop_site.cli.tests.terminal import COMMAND, Shell, plain
-from backups.models import Backup, Schedule
+from backups.models import Backup, Database, Schedule
+from backups.rpc import backup_pb2 as pb
 from tasks.models import Task
 from tests.web import token_of
 
@@ -75,28 +77,20 @@ def test_detached_watched_and_cancelled(shell, waiting):
     begun = shell.run("--json", "backup", "shop", "--detach").json
     pk = begun["backup_id"]
     assert begun["status"] == "backup accepted"
-    watching = shell.start("watch", pk)
-    try:
+    with shell.running("watch", pk) as watching:
         assert "waiting" in watching.stdout.readline()
         assert shell.run("cancel", pk).lines == ["cancelled"]
         _, told = watching.communicate(timeout=20)
-    finally:
-        watching.kill()
-        watching.wait()
     assert watching.returncode == 1
     assert "backup cancelled" in told
     assert shell.run("cancel", pk).code == 1
 
 
 def test_interrupting_leaves_the_backup_alone(shell, waiting):
-    process = shell.start("backup", "shop")
-    try:
+    with shell.running("backup", "shop") as process:
         assert "waiting" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 130
     assert f"backdrop watch {Backup.objects.get().pk}" in told
     assert Task.objects.get().status == "queued"
@@ -118,6 +112,7 @@ def test_a_login_at_a_terminal_is_kept_and_renewed(nobody, owner, password, plan
     assert refused.code == 3
     assert "backdrop login" in refused.err
     assert nobody.type("login", keys="owner\nwrong\n").code == 3
+    assert nobody.type("login", keys="\x03").code == 130
     done = nobody.type("login", keys=f"owner\n{password}\n")
     assert done.code == 0, done.out
     assert password not in done.out, "it is not shown as it is typed"
@@ -154,6 +149,21 @@ def test_doctor_names_what_is_wrong(shell, workers, plan):
     assert nobody.code == 1
     assert "nobody listens" in nobody.out
     assert shell.run("list").code == 4
+
+
+def test_doctor_speaks_of_mysql_only_where_there_is_one(shell, workers, plan, team):
+    assert "MySQL" not in shell.run("doctor").out
+    Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
+    assert "ok     MySQL programs on this machine: mariadb-dump" in shell.run("doctor").out
+    [line] = [line for line in shell.run("databases").lines if line.startswith("wiki")]
+    assert line.split()[1:3] == ["mysql", "127.0.0.1:3306/w"]
+
+
+def test_doctor_takes_no_offence_at_programs_that_only_workers_need(monkeypatch):
+    monkeypatch.setattr("backups.pipeline.mysql.binaries.clients", lambda: ())
+    [note] = doctor._mysql_programs([pb.Database(engine="postgres"), pb.Database(engine="mysql")])
+    assert (note.ok, note.detail) == (True, "none")
+    assert "apt-get install mariadb-client" in note.remedy
 
 
 def test_schedules_by_commands(shell, plan):

@@ -4,6 +4,8 @@
  *   data-check="<id>"    a form whose button `do=test` shows its answer in that element, so that a
  *                        typed secret stays in its field
  *   data-shows="kind"    a select: of the elements with data-kind only those of its value show
+ *   data-port-of="<id>"  a select whose options have a data-port: it is that field's placeholder, and
+ *                        takes the place of another option's port
  *   data-reload="running"    an element kept true by live.js: the page is loaded anew when the status
  *                        of its task is another one
  */
@@ -53,11 +55,26 @@
     }
   }
 
+  function hideOption(option) {
+    option.disabled = option.hidden;
+    if (option.hidden && option.selected) option.closest("select").value = "";
+  }
+
+  for (const select of document.querySelectorAll("select[data-port-of]")) {
+    const field = document.getElementById(select.dataset.portOf);
+    const usual = new Set([...select.options].map((option) => option.dataset.port));
+    select.addEventListener("change", () => {
+      field.placeholder = select.selectedOptions[0].dataset.port ?? "";
+      if (usual.has(field.value)) field.value = "";
+    });
+  }
+
   for (const select of document.querySelectorAll("select[data-shows]")) {
     const attribute = `data-${select.dataset.shows}`;
     const show = () => {
       for (const part of select.form.querySelectorAll(`[${attribute}]`)) {
-        part.hidden = part.getAttribute(attribute) !== select.value;
+        part.hidden = !part.getAttribute(attribute).split(" ").includes(select.value);
+        if (part.localName === "option") hideOption(part);
       }
     };
     select.addEventListener("change", show);

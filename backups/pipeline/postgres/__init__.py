@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.postgres.sink import PostgresSink
 from backups.pipeline.postgres.source import PostgresSource
 

@@ -6,122 +6,101 @@ words are given without a remedy.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from backups.pipeline.connection import PostgresServer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A failure as it is told to people."""
-
-    sentence: str
-    remedy: str = ""
-    permanent: bool = False
-    lacking: bool = False
-    """The server, and not the dump, is the reason that it was not taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    pattern: str
-    sentence: str
-    """May name `{place}`, `{user}`, `{dbname}` and the pattern's groups `{0}`, `{1}`."""
-    remedy: str = ""
-    permanent: bool = False
-    lacking: bool = False
-
+from backups.pipeline import telling
+from backups.pipeline.postgres.connection import PostgresServer
+from backups.pipeline.telling import Rule, Told
 
 _NETWORK = "Start the server, or correct host and port; look for a firewall in between."
 _CONNECTING = (
-    _Rule(
+    Rule(
         r"Connection refused|/\.s\.PGSQL\.\d+\" failed: No such file",
         "Nothing listens at {place}.",
         _NETWORK,
     ),
-    _Rule(
+    Rule(
         r"could not translate host name \"(.+?)\"|failed to resolve host '(.+?)'",
         "The host name {0} can't be resolved.",
         "Correct the host name, or look after this machine's name resolution.",
     ),
-    _Rule(
+    Rule(
         r"timeout expired|timed out|No route to host|[Nn]etwork is unreachable",
         "{place} does not answer.",
         _NETWORK,
     ),
-    _Rule(
+    Rule(
         r"password authentication failed|no password supplied",
         "The server at {place} refused user {user}: the password is wrong or missing.",
         "Correct user name and password.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"role \"(.+?)\" (?:does not exist|is not permitted to log in)",
         "The server at {place} does not let a role {0} log in.",
         "Correct the user name, or create the role with LOGIN.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"database \"(.+?)\" does not exist",
         "The server at {place} has no database {0}.",
         "Correct the name of the database, or create it.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"no pg_hba\.conf entry for (.+)",
         "The server at {place} allows no such connection (no pg_hba.conf entry for {0}).",
         "Add a line for this machine, user and database to the server's pg_hba.conf; where it"
         " wants encryption, set the TLS mode to require.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"permission denied for database",
         "User {user} may not connect to database {dbname} at {place}.",
         "GRANT CONNECT ON DATABASE to that user.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"server does not support SSL",
         "The server at {place} has no TLS, but the TLS mode requires it.",
         "Switch TLS on in the server (ssl = on), or choose the TLS mode prefer.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"certificate verify failed|server certificate for|root certificate file",
         "The server's TLS certificate at {place} was not accepted: {message}",
         "Put the authority's certificate into ~/.postgresql/root.crt of the worker's user and use"
         " the host name that the certificate names, or choose the TLS mode require.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"invalid sslmode value: \"(.*?)\"",
         "There is no TLS mode {0}.",
         "Use disable, allow, prefer, require, verify-ca or verify-full.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"SSL error|SSL SYSCALL error",
         "The encrypted connection to {place} failed: {message}",
         "Look at the server's log.",
     ),
-    _Rule(
+    Rule(
         r"too many clients already|remaining connection slots|too many connections",
         "The server at {place} has no free connection left.",
         "Raise max_connections or the role's limit, or end idle sessions.",
     ),
-    _Rule(
+    Rule(
         r"the database system is (.+)",
         "The server at {place} takes no connections: it is {0}.",
         "Wait until it has started.",
     ),
-    _Rule(
+    Rule(
         r"unsupported startup parameter",
         "{place} is a connection pooler that does not pass on session settings.",
         "Give the address of the server itself: a dump needs one session of its own.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"invalid response to SSL negotiation|expected authentication request",
         "What listens at {place} is not PostgreSQL.",
         "Correct host and port.",
@@ -130,37 +109,37 @@ _CONNECTING = (
 )
 
 _DUMPING = (
-    _Rule(
+    Rule(
         r"server version mismatch",
         "The installed pg_dump is older than the server at {place}.",
         "Install postgresql-client of the server's version.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"permission denied for (\w+(?: \w+)?) (\S+)",
         "User {user} may not read {0} {1} in {dbname}.",
         "GRANT pg_read_all_data TO that user (PostgreSQL 14 and later), or SELECT and USAGE on it.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"row-level security policy for table \"(.+?)\"",
         "User {user} sees only some rows of table {0}, because of its row-level security.",
         "Dump as the owner of the table or a role with BYPASSRLS.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"canceling statement due to (?:statement|lock) timeout",
         "A table of {dbname} stayed locked for longer than the plan waits.",
         "Run the backup when no migration holds its lock, or let the plan wait longer.",
     ),
-    _Rule(
+    Rule(
         r"conflict with recovery",
         "The standby at {place} cancelled the dump, since it was in the way of replication.",
         "Set hot_standby_feedback, raise max_standby_streaming_delay, or dump the primary.",
     ),
 )
 
-_LOST = _Rule(
+_LOST = Rule(
     r"server closed the connection|terminating connection|connection to server was lost"
     r"|Connection reset|no connection to the server|[Bb]roken pipe|could not receive data"
     r"|lost synchronization",
@@ -170,7 +149,7 @@ _LOST = _Rule(
 )
 
 _RESTORING = (
-    _Rule(
+    Rule(
         r"extension \"(.+?)\" (?:is not available|has no installation script)"
         r"|extension control file \"(.+?)\"|could not access file \"(.+?)\"",
         "The server at {place} lacks the extension {0}.",
@@ -178,7 +157,7 @@ _RESTORING = (
         permanent=True,
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"collation \"(.+?)\"(?: for encoding \"\S+\")? does not exist"
         r"|(could not create locale \".+?\")|(invalid locale name: \".+?\")",
         "The server at {place} lacks the collation {0}.",
@@ -186,40 +165,40 @@ _RESTORING = (
         permanent=True,
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"[Tt]ablespace \"(.+?)\" does not exist",
         "The server at {place} has no tablespace {0}.",
         "Create it on that server first.",
         permanent=True,
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"(role|access method|language) \"(.+?)\" does not exist",
         "The server at {place} has no {0} {1}.",
         "Create it on that server first.",
         permanent=True,
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"unrecognized configuration parameter \"(.+?)\"",
         "The server at {place} does not know the setting {0}: it is older than the dump.",
         "Restore into a newer server.",
         permanent=True,
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"No space left on device|could not extend file|could not write to file",
         "The server at {place} has no room left: {message}",
         "Free space on the server's disk, then restore again.",
         lacking=True,
     ),
-    _Rule(
+    Rule(
         r"permission denied to create (database|extension)|must be (?:owner|member|superuser)",
         "User {user} may not do at {place} what the dump asks for: {message}",
         "Restore as a superuser or as the role that owns the objects.",
         permanent=True,
     ),
-    _Rule(
+    Rule(
         r"backslash commands are restricted",
         "The dump contains commands for psql itself, which are not carried out.",
         "Look at where this dump comes from before you restore it by hand.",
@@ -230,49 +209,22 @@ _RESTORING = (
 
 def connecting(server: PostgresServer, message: str) -> Told:
     """Why there is no connection."""
-    return _first(server, message, (*_CONNECTING, _LOST)) or Told(
-        sentence=f"No connection to {server}: {_plain(server, message)}"
+    return telling.first(server, message, (*_CONNECTING, _LOST)) or Told(
+        sentence=f"No connection to {server}: {telling.plain(server, message)}"
     )
 
 
 def dumping(server: PostgresServer, message: str) -> Told:
     """Why pg_dump ended."""
-    return _first(server, message, (*_DUMPING, *_CONNECTING, _LOST)) or Told(
-        sentence=f"pg_dump of {server} failed: {_plain(server, message)}"
+    return telling.first(server, message, (*_DUMPING, *_CONNECTING, _LOST)) or Told(
+        sentence=f"pg_dump of {server} failed: {telling.plain(server, message)}"
     )
 
 
 def restoring(server: PostgresServer, message: str) -> Told:
     """Why a restore ended: psql's words, or the server's to one of our own commands."""
     unreachable = tuple(replace(rule, lacking=True) for rule in _CONNECTING)
-    return _first(server, message, (*_RESTORING, *unreachable, _LOST)) or Told(
-        sentence=f"{server.place} did not take the dump: {_plain(server, message)}",
+    return telling.first(server, message, (*_RESTORING, *unreachable, _LOST)) or Told(
+        sentence=f"{server.place} did not take the dump: {telling.plain(server, message)}",
         remedy="If the dump comes from a newer version, restore into a server of that version.",
     )
-
-
-def _first(server: PostgresServer, message: str, rules: tuple[_Rule, ...]) -> Told | None:
-    for rule in rules:
-        if found := re.search(rule.pattern, message):
-            groups = [group for group in found.groups() if group]
-            names = {"place": server.place, "user": server.user, "dbname": server.dbname}
-            sentence = rule.sentence.format(
-                *(server.mask(group) for group in groups),
-                **names,
-                message=_plain(server, message),
-            )
-            return Told(
-                sentence=sentence,
-                remedy=rule.remedy,
-                permanent=rule.permanent,
-                lacking=rule.lacking,
-            )
-    return None
-
-
-def _plain(server: PostgresServer, message: str) -> str:
-    """The first lines of what was said, in one, without the password."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    said = " ".join(lines[:3])[:500]
-    said = re.sub(r"^(?:pg_dump|psql): (?:error|fatal): ", "", said)
-    return server.mask(said) or "it gave no reason"

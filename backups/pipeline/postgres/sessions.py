@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline.postgres.connection import PostgresServer
 
 _LOOK = """
     SELECT coalesce(mine.state, ''), coalesce(mine.wait_event_type, ''),

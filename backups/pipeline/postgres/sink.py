@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import LackingError, RestoreError
 from backups.pipeline.ports import Stream
 from backups.pipeline.postgres import sentences, sessions
-from backups.pipeline.postgres.load import Load
+from backups.pipeline.postgres.connection import PostgresServer
+from backups.pipeline.postgres.load import Psql
 from backups.pipeline.postgres.script import Script
 
 _RESTORING = "__restoring_"
@@ -144,17 +144,19 @@ class PostgresSink:
         with self._session() as connection:
             major = connection.info.server_version // 10000
             vigilance = sessions.vigilance(connection)
-        load = Load(
-            self._server.database(temporary),
-            major,
-            f"backdrop restore {secrets.token_hex(4)}",
+        psql = Psql(
+            self._server.database(temporary), major, f"backdrop restore {secrets.token_hex(4)}"
+        )
+        script = Script(stream, server_major=major, restricts=psql.restricts)
+        psql.lines_before = script.lines_before
+        load = psql.start(
             vigilance=vigilance,
             single_transaction=self._single_transaction,
             stall_seconds=self._stall_seconds,
             waiting=self._waiting,
         )
         try:
-            load.run(Script(stream, server_major=major, restricts=load.restricts))
+            load.run(script)
         finally:
             load.close()
 

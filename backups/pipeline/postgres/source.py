@@ -10,12 +10,12 @@ from typing import Any
 
 import psycopg
 
-from backups.pipeline import binaries, processes
-from backups.pipeline.connection import PostgresServer
+from backups.pipeline import dumping, processes
 from backups.pipeline.errors import SourceError
 from backups.pipeline.ports import SourceInfo, Stream
-from backups.pipeline.postgres import sentences, sessions
-from backups.pipeline.postgres.dump import Dump
+from backups.pipeline.postgres import binaries, sentences, sessions
+from backups.pipeline.postgres.connection import PostgresServer
+from backups.pipeline.postgres.dump import PgDump
 
 _DATABASE = """
     SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000,
@@ -100,7 +100,7 @@ class PostgresSource:
 
     @contextmanager
     def open(self) -> Iterator[Stream]:
-        """The dump as blocks of a buffer that is used again; see `Dump` for how it ends."""
+        """The dump as blocks of a buffer that is used again; see `dumping.Dump` for how it ends."""
         info, vigilance = self._check()
         application = self._name()
         process = processes.start(
@@ -109,10 +109,9 @@ class PostgresSource:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        dump = Dump(
-            self._server,
+        dump = dumping.Dump(
+            PgDump(self._server, application),
             process,
-            application,
             stall_seconds=self._stall_seconds,
             lock_wait_seconds=self._lock_wait_seconds,
             waiting=self._waiting,

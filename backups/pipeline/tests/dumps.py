@@ -8,7 +8,8 @@ import psutil
 
 from backups.pipeline.fingerprint import Fingerprint, Fingerprinted
 from backups.pipeline.postgres import PostgresSink, PostgresSource
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.dumptext import DumpReader
+from backups.pipeline.postgres.scratch import ScratchPostgres
 
 ROWS = "CREATE TABLE rows AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i"
 END = b"--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -19,7 +20,7 @@ FILLER = b"COPY public.t (a) FROM stdin;\n" + b"some text\n" * 300_000 + b"\\.\n
 def read(source: PostgresSource) -> tuple[list[bytes], Fingerprint]:
     """The whole dump, and what it holds."""
     with source.open() as dump:
-        stage = Fingerprinted(dump)
+        stage = Fingerprinted(dump, DumpReader)
         blocks = [bytes(block) for block in stage]
     return blocks, stage.result()
 

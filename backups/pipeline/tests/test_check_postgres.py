@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from backups.pipeline import binaries
-from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import SourceError
-from backups.pipeline.postgres import PostgresSource
+from backups.pipeline.postgres import PostgresSource, binaries
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.tests.dumps import read
 from tests import servers
 

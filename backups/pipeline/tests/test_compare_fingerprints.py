@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from backups.pipeline.comparison import TableVerdict, compare
 from backups.pipeline.fingerprint import Fingerprinted
+from backups.pipeline.postgres.dumptext import DumpReader
 
 MARKER = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 LARGE = b"SELECT pg_catalog.lo_open('1', 131072);\n%s\nSELECT pg_catalog.lo_close(0);\n"
@@ -22,7 +23,7 @@ def dump(tables: dict[str, list[bytes]], rest: bytes = b"") -> bytes:
 
 
 def fingerprint(text: bytes):
-    stage = Fingerprinted([text])
+    stage = Fingerprinted([text], DumpReader)
     list(stage)
     return stage.result()
 
@@ -30,7 +31,7 @@ def fingerprint(text: bytes):
 def verdicts(expected: bytes, found: bytes) -> dict[str, str]:
     compared = compare(fingerprint(expected), fingerprint(found))
     if compared.unsettled:
-        compared = compared.settled([expected], [found])
+        compared = compared.settled([expected], [found], DumpReader)
     return {each.table: each.verdict for each in compared.tables}
 
 
@@ -83,7 +84,7 @@ def test_another_order_is_good():
     compared = compare(fingerprint(expected), fingerprint(found))
     assert compared.tables[0].verdict is TableVerdict.UNSETTLED
     assert not compared.good
-    assert compared.settled([expected], [found]).good
+    assert compared.settled([expected], [found], DumpReader).good
 
 
 @pytest.mark.parametrize(
@@ -132,4 +133,4 @@ def test_any_order_in_any_blocks_is_the_same_rows(rows, size, seed):
     there, back = dump({"a": rows}), dump({"a": moved})
     compared = compare(fingerprint(there), fingerprint(back))
     blocks = (back[at : at + size] for at in range(0, len(back), size))
-    assert compared.settled([there], blocks).good
+    assert compared.settled([there], blocks, DumpReader).good

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from backups.pipeline import binaries
-from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import SourceError, StalledError
 from backups.pipeline.fingerprint import Fingerprinted
-from backups.pipeline.postgres import PostgresSource
+from backups.pipeline.postgres import PostgresSource, binaries
+from backups.pipeline.postgres.connection import PostgresServer
+from backups.pipeline.postgres.dumptext import DumpReader
 from backups.pipeline.tests.awkward import AWKWARD, TABLES
 from backups.pipeline.tests.dumps import ROWS, running, wait_for
 from tests import servers
@@ -89,7 +89,7 @@ def test_it_works(awkward):
     assert {"postgres", "awkward_owner"} <= set(info.traits["roles"])
 
     with source.open() as dump:
-        stage = Fingerprinted(dump)
+        stage = Fingerprinted(dump, DumpReader)
         raw = hashlib.sha256()
         for block in stage:
             raw.update(block)
@@ -104,7 +104,7 @@ def test_it_works(awkward):
 def test_digests_are_those_of_the_servers_own_copy(awkward):
     """The oracle: what COPY gives for a table, asked for one by one."""
     with PostgresSource(awkward).open() as dump:
-        stage = Fingerprinted(dump)
+        stage = Fingerprinted(dump, DumpReader)
         for _ in stage:
             pass
     with awkward.connect(options="-c timezone=UTC") as connection:
@@ -121,7 +121,7 @@ def test_digests_are_those_of_the_servers_own_copy(awkward):
 def test_the_same_data_is_the_same_text_whatever_the_database_is_set_to(awkward):
     def digests() -> dict:
         with PostgresSource(awkward).open() as dump:
-            stage = Fingerprinted(dump)
+            stage = Fingerprinted(dump, DumpReader)
             for _ in stage:
                 pass
         return stage.result().tables

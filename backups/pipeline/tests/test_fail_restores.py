@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from backups.pipeline.compression import COMPRESSIONS
-from backups.pipeline.connection import PostgresServer
 from backups.pipeline.errors import CorruptError, LackingError, RestoreError, StalledError
 from backups.pipeline.postgres import PostgresSink
+from backups.pipeline.postgres.connection import PostgresServer
 from backups.pipeline.tests.dumps import (
     END,
     FILLER,

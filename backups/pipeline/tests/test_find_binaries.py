@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from backups.pipeline import binaries
-from backups.pipeline.binaries import BinariesError, Installation
+from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres.binaries import BinariesError, Installation
 from tests import servers
 
 ALL = frozenset(binaries.CLIENT + binaries.SERVER)

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backups.pipeline.fingerprint import LARGE_OBJECTS, Fingerprint, Fingerprinted, Table
+from backups.pipeline.postgres.dumptext import DumpReader
 
 MARKER = b"--\n-- PostgreSQL database dump complete\n--\n\n"
 
 
 def fingerprint(*blocks: bytes) -> Fingerprint:
-    stage = Fingerprinted(blocks)
+    stage = Fingerprinted(blocks, DumpReader)
     assert b"".join(stage) == b"".join(blocks)
     return stage.result()
 
@@ -139,7 +140,7 @@ def test_the_schema_digest_leaves_out_comments_data_and_random_keys():
 
 
 def test_the_result_is_not_to_be_had_before_the_end():
-    stage = Fingerprinted([MARKER, MARKER])
+    stage = Fingerprinted([MARKER, MARKER], DumpReader)
     next(iter(stage))
     with pytest.raises(RuntimeError):
         stage.result()

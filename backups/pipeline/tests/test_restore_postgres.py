@@ -6,12 +6,12 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from backups.pipeline import binaries
 from backups.pipeline.comparison import TableVerdict, compare
 from backups.pipeline.errors import RestoreError
-from backups.pipeline.postgres import PostgresSink, PostgresSource
+from backups.pipeline.postgres import PostgresSink, PostgresSource, binaries
+from backups.pipeline.postgres.dumptext import DumpReader
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from backups.pipeline.postgres.sink import drop_restoring
-from backups.pipeline.scratch import ScratchPostgres
 from backups.pipeline.tests.awkward import AWKWARD
 from backups.pipeline.tests.dumps import (
     END,
@@ -41,7 +41,7 @@ def test_it_works(postgres, dumped, name):
     PostgresSink(postgres.server(), dbname=name, traits=traits).load(iter(blocks))
     again, found = read(PostgresSource(postgres.server(name)))
     compared = compare(expected, found)
-    assert compared.settled(iter(blocks), iter(again)).good, str(compared)
+    assert compared.settled(iter(blocks), iter(again), DumpReader).good, str(compared)
     assert found.schema == expected.schema
     assert value(postgres, name, "SELECT looks_like_data() LIKE '%not a row%'")
     assert value(postgres, name, "SELECT tableowner FROM pg_tables WHERE tablename = 'nothing'")

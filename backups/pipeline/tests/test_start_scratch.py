@@ -14,17 +14,19 @@ import psutil
 import psycopg
 import pytest
 
-from backups.pipeline import binaries, copies, scratch
-from backups.pipeline.errors import PipelineError
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline import scratch
+from backups.pipeline.errors import PipelineError, ScratchError
+from backups.pipeline.postgres import binaries, copies
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from backups.pipeline.tests.dumps import wait_for
 from tests import servers
 
 SOMEBODY = 54321, 54321
 STARTER = """
 import sys, time
-from backups.pipeline import binaries, scratch
-with scratch.ScratchPostgres(binaries.server_for(15)) as server:
+from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres.scratch import ScratchPostgres
+with ScratchPostgres(binaries.server_for(15)) as server:
     print(server.pid, server.folder, flush=True)
     time.sleep(60)
 """
@@ -120,7 +122,7 @@ def test_opened_and_closed_are_told_the_folder():
 
 def test_a_server_that_does_not_start_says_why_and_leaves_nothing():
     server = ScratchPostgres(settings={"no_such_setting": "1"})
-    with pytest.raises(scratch.ScratchError, match="no_such_setting"), server:
+    with pytest.raises(ScratchError, match="no_such_setting"), server:
         pass
     assert not server.folder.exists()
 

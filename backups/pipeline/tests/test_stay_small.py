@@ -20,6 +20,7 @@ MOST_GROWTH_KIB = 10 * 1024
 
 PROGRAM = """
 import os, re, sys
+from backups.pipeline.postgres.dumptext import DumpReader
 from backups.pipeline.compression import COMPRESSIONS
 from backups.pipeline.fingerprint import Fingerprinted
 from backups.pipeline.hashing import Hashed
@@ -32,7 +33,7 @@ server = PostgresServer(
 codec = COMPRESSIONS[compression]
 with PostgresSource(server).open() as dump:
     raw = Hashed(dump)
-    stored = codec.compress(Fingerprinted(raw))
+    stored = codec.compress(Fingerprinted(raw, DumpReader))
     if what == "dump":
         for _ in Hashed(stored):
             pass

@@ -65,9 +65,17 @@ REQUESTS = {one.name: getattr(pb, one.input_type.name) for one in SERVICE.method
 
 @contextmanager
 def door(folder: Path, **environment: str) -> Iterator[Door]:
-    with daemon(folder, GRPC_PORT="0", **environment) as running:
+    with daemon(folder, **{"GRPC_PORT": "0", **environment}) as running:
         found = until(lambda: LISTENS.search(running.log.read_text()), what="gRPC listens")
         yield Door(running, int(found["port"]))
+
+
+def inside_of(running: Crew) -> str:
+    """The socket that a daemon keeps for its own calls."""
+    sockets = Path("/proc/net/unix").read_text()
+    names = set(re.findall(rf"@(backdrop-grpc-{running.process.pid}-\w+)", sockets))
+    assert len(names) == 1
+    return f"unix-abstract:{names.pop()}"
 
 
 @contextmanager

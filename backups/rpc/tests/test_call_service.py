@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from pathlib import Path
-
 import grpc
 import pytest
 
-from backups.models import Backup, Database, Plan, RefusedError
-from backups.rpc import backup_pb2 as pb
+from backups.models import Backup, Database, Plan, Proof, Restore
 from backups.rpc.tests.calls import refused
-from tasks import queue
 from tasks.models import Task
 from tasks.states import Status
 from tasks.tests.crew import Work, until
@@ -72,6 +66,41 @@ def test_the_same_key_gives_the_same_backup(rpc, workers, shop, owner, team):
         with refused(Code.ALREADY_EXISTS, "another request"):
             calls.RunBackup(database="other", idempotency_key="k")
     assert Backup.objects.count() == 1
+
+
+def test_the_same_key_gives_the_same_proof(rpc, backup, mate, owner):
+    other = Backup.objects.create(
+        team=backup.team,
+        plan=backup.plan,
+        database=backup.database,
+        destination=backup.destination,
+        completed_at=backup.completed_at,
+    )
+    before = Proof.objects.count()
+    asked = {"backup_id": str(backup.pk), "idempotency_key": "k", "detach": True}
+    with rpc.calls(mate) as calls:
+        first = calls.VerifyBackup(**asked)
+        assert calls.VerifyBackup(**asked).id == first.id
+        with refused(Code.ALREADY_EXISTS, "another request"):
+            calls.VerifyBackup(**{**asked, "backup_id": str(other.pk)})
+        with refused(Code.INVALID_ARGUMENT, "at most 200"):
+            calls.VerifyBackup(**{**asked, "idempotency_key": "k" * 201})
+        with refused(Code.ALREADY_EXISTS, "another request"):
+            calls.RunBackup(database="shop", idempotency_key="k", detach=True)
+    with rpc.calls(owner) as calls:
+        assert calls.VerifyBackup(**asked).id != first.id, "keys are a person's own"
+    assert Proof.objects.count() == before + 2
+
+
+def test_the_same_key_gives_the_same_restore(rpc, backup, mate):
+    asked = {"backup_id": str(backup.pk), "into": "a", "idempotency_key": "k", "detach": True}
+    with rpc.calls(mate) as calls:
+        first = calls.RestoreBackup(**asked)
+        assert calls.RestoreBackup(**asked).id == first.id
+        for change in ({"into": "b"}, {"replace": True}):
+            with refused(Code.ALREADY_EXISTS, "another request"):
+                calls.RestoreBackup(**{**asked, **change})
+    assert Restore.objects.count() == 1
 
 
 def test_a_backup_survives_a_caller_that_goes_away(rpc, workers, shop, owner):
@@ -171,65 +200,10 @@ def test_backups_are_listed_by_pages(rpc, waiting, owner):
     assert found == started
 
 
-def test_sixty_streams_at_once_miss_nothing_and_cost_no_thread(rpc, waiting, owner):
-    """Beside them a call is answered at once."""
-    backup = waiting.start(by=owner)
-    rounds, streams = 5, 60
-    heard: list[list[pb.ProgressUpdate]] = [[] for _ in range(streams)]
-
-    def listen(place: int) -> None:
-        for update in calls.StreamProgress(backup_id=str(backup.pk), timeout=40):
-            heard[place].append(update)
-
-    with rpc.calls(owner) as calls:
-        listeners = [threading.Thread(target=listen, args=[n]) for n in range(streams)]
-        for listener in listeners:
-            listener.start()
-        until(lambda: all(heard), what="every stream has begun")
-        status = Path(f"/proc/{rpc.crew.process.pid}/status").read_text()
-        threads = int(status.split("Threads:")[1].split()[0])
-        for step in range(1, rounds + 1):
-            Task.objects.update(
-                message=f"step {step}", seq=backup.task.seq + step, status="running"
-            )
-            until(
-                lambda step=step: all(one[-1].message.startswith(f"step {step}") for one in heard),
-                what=f"step {step} is heard",
-            )
-        began = time.monotonic()
-        calls.ListDatabases()
-        took = time.monotonic() - began
-        Task.objects.update(status="succeeded", seq=backup.task.seq + rounds + 1)
-        for listener in listeners:
-            listener.join(20)
-    assert took < 1.0
-    assert threads < streams
-    steps = [[one.message for one in mine if one.status == "running"] for mine in heard]
-    assert steps == [[f"step {n}" for n in range(1, rounds + 1)]] * streams
-    assert all(mine[-1].ended for mine in heard)
-
-
-def test_the_scheduler_starts_by_key_with_a_user_of_its_own(rpc, waiting, monkeypatch):
-    from backups.rpc import client, place
-
-    monkeypatch.setattr(place, "target", lambda: rpc.address)
-    first = client.run_backup(waiting, idempotency_key="schedule-1")
-    assert client.run_backup(waiting, idempotency_key="schedule-1") == first
-    backup = Backup.objects.get()
-    assert backup.pk == first
-    assert backup.task.owner.username == "system:scheduler"
-    direct = waiting.start(by=client.asker(waiting), idempotency_key="schedule-1")
-    assert direct.pk == first, "started directly, after a call whose end nobody knows"
-    waiting.enabled = False
-    waiting.save()
-    with pytest.raises(RefusedError, match="switched off"):
-        client.run_backup(waiting, idempotency_key="schedule-2")
-
-
-def test_a_scheduler_whom_nobody_answers_says_so(plan, monkeypatch):
-    from backups.rpc import client, place
-
-    monkeypatch.setattr(place, "target", lambda: "127.0.0.1:1")
-    with pytest.raises(client.UnreachableError):
-        client.run_backup(plan, idempotency_key="k", patience=1.0)
-    assert queue.due(["default"]).count() == 0
+def test_a_restore_into_another_engine_is_refused(rpc, mate, backup, team):
+    Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
+    with rpc.calls(mate) as calls, refused(Code.INVALID_ARGUMENT, "wiki is MySQL or MariaDB"):
+        calls.RestoreBackup(backup_id=str(backup.pk), into="copy", target="wiki")
+    with rpc.calls(mate) as calls:
+        engines = {one.name: one.engine for one in calls.ListDatabases().databases}
+    assert engines == {"shop": "postgres", "wiki": "mysql"}

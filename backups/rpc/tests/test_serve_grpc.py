@@ -16,10 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from backdrop_site import grpc_address
 from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
+from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
-from backups.rpc.tests.calls import door, refused
+from backups.rpc.tests.calls import LISTENS, door, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
-from tasks.tests.crew import Crew, until
+from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
 
 Code = grpc.StatusCode
@@ -66,8 +67,9 @@ def test_it_works(workers, shop, tmp_path):
 
 def grpcurl(opened, *arguments: str, token=None) -> str:
     header = ["-H", f"authorization: Bearer {token}"] if token else []
+    asked = [*arguments[:-1], opened.address, arguments[-1]]
     done = subprocess.run(
-        [str(GRPCURL), "-plaintext", *header, *arguments[:-1], opened.address, arguments[-1]],
+        [sys.executable, str(GRPCURL), "-plaintext", *header, *asked],
         capture_output=True,
         text=True,
         timeout=40,
@@ -85,12 +87,11 @@ def test_health_is_told_to_anybody(rpc):
 
 
 def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
-    cert, key = self_signed(tmp_path)
-    settings = {"GRPC_TLS_CERT": str(cert), "GRPC_TLS_KEY": str(key)}
-    with door(tmp_path, **settings) as opened:
+    pair = self_signed(tmp_path)
+    with door(tmp_path, **pair.settings) as opened:
         with opened.calls(owner) as plain, refused(Code.UNAVAILABLE):
             plain.ListDatabases(timeout=5)
-        trusted = grpc.ssl_channel_credentials(cert.read_bytes())
+        trusted = grpc.ssl_channel_credentials(pair.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{opened.port}", trusted) as channel:
             metadata = (("authorization", f"Bearer {token_of(owner)}"),)
             answer = BackupServiceStub(channel).ListDatabases(
@@ -147,17 +148,22 @@ def test_a_stop_tells_those_who_wait_and_takes_a_moment(waiting, owner, tmp_path
         assert time.monotonic() - began < 6
 
 
-def test_a_second_daemon_leaves_the_port_to_the_first(rpc, tmp_path, owner):
-    """It does everything else, and says so."""
-    crew = Crew(tmp_path, ["rundaemon"], {"GRPC_PORT": str(rpc.port)})
-    try:
-        crew.wait_ready()
-        until(lambda: "is it taken?" in crew.log.read_text(), what="it says so")
-        assert crew.process.poll() is None
-        with rpc.calls(owner) as calls:
+def test_a_second_daemon_leaves_the_port_to_the_first_and_takes_it_over(
+    waiting, owner, tmp_path, monkeypatch
+):
+    """It does everything else, calls itself too, and says so once."""
+    with door(tmp_path) as first, daemon(tmp_path, GRPC_PORT=str(first.port)) as second:
+        until(lambda: "is it taken?" in second.log.read_text(), what="it says so")
+        with first.calls(owner) as calls:
             calls.ListDatabases()
-    finally:
-        crew.end()
+        monkeypatch.setattr(place, "target", lambda: inside_of(second))
+        assert client.run_backup(waiting, idempotency_key="k") == Backup.objects.get().pk
+        first.crew.terminate()
+        assert first.crew.wait(10) == 0
+        until(lambda: LISTENS.search(second.log.read_text()), what="the port is taken over")
+        with first.calls(owner) as calls:
+            assert calls.ListBackups().backups
+        assert second.log.read_text().count("is it taken?") == 1
 
 
 def test_grpcurl_lists_services_and_runs_a_backup(rpc, workers, shop, owner):

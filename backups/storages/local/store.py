@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -240,11 +241,21 @@ def _build(options: Mapping[str, Any], secret: str) -> LocalStore:
     return LocalStore(FileSystemStorage(location=options["folder"]))
 
 
+def _address(options: Mapping[str, Any]) -> str:
+    return str(options.get("folder", "")).rstrip("/")
+
+
+def _fetch(options: Mapping[str, Any], key: str, file: str) -> str:
+    return shlex.join(["cp", f"{_address(options)}/{key}", file])
+
+
 KIND = Kind(
     name="local",
     label="Local folder",
     credential="",
     build=_build,
+    address=_address,
+    fetch=_fetch,
     schema={
         "type": "object",
         "required": ["folder"],

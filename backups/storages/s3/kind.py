@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from storages.backends.s3 import S3Storage
 
+from backups.storages import keys
 from backups.storages.kind import Kind
 from backups.storages.s3.store import S3Store
 
@@ -47,13 +49,24 @@ def _config(endpoint: str, path_style: bool | None) -> Config:
     )
 
 
-_FOLDER = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+def _address(options: Mapping[str, Any]) -> str:
+    return f"s3://{keys.in_bucket(options, '')}"
+
+
+def _fetch(options: Mapping[str, Any], key: str, file: str) -> str:
+    command = ["aws", "s3", "cp", f"s3://{keys.in_bucket(options, key)}", file]
+    if endpoint := options.get("endpoint"):
+        command += ["--endpoint-url", str(endpoint)]
+    return shlex.join(command)
+
 
 KIND = Kind(
     name="s3",
     label="S3 or compatible",
     credential="Secret key",
     build=_build,
+    address=_address,
+    fetch=_fetch,
     schema={
         "type": "object",
         "required": ["bucket", "access_key"],
@@ -69,8 +82,7 @@ KIND = Kind(
                 "type": "string",
                 "title": "Prefix",
                 "description": "The folder in the bucket; empty for all of it.",
-                "pattern": rf"^/?{_FOLDER}(/{_FOLDER}){{0,5}}/?$",
-                "refusal": "Use letters, digits, dots, dashes and underscores, and single slashes.",
+                **keys.PREFIX,
             },
             "endpoint": {
                 "type": "string",

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from backups.storages.calls import Caller
 from backups.storages.s3 import refusals
-from backups.storages.s3.calls import Caller
 
 DATED = re.compile(r"_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 """Part of every backup's name."""

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 from urllib3.exceptions import HTTPError
 
 from backups.pipeline.errors import StorageError
+from backups.storages.calls import Caller
 from backups.storages.s3 import refusals
-from backups.storages.s3.calls import Caller
 
 READ_BYTES = 1 << 20
 FRUITLESS = 5

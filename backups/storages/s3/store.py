@@ -16,9 +16,9 @@ from storages.backends.s3 import S3Storage
 from backups.pipeline.errors import MissingObjectError, ObjectExistsError, StorageError
 from backups.pipeline.ports import StoredObject, Stream
 from backups.storages import keys, probe
+from backups.storages.calls import Caller
 from backups.storages.parts import Cut, Part
 from backups.storages.s3 import refusals
-from backups.storages.s3.calls import Caller
 from backups.storages.s3.clients import Clients, Limits
 from backups.storages.s3.listing import Listing
 from backups.storages.s3.reading import S3Reading
@@ -48,7 +48,7 @@ class S3Store:
         self._prefix = f"{location}/" if location else ""
         self._bucket = str(storage.bucket_name)
         place = Place(bucket=self._bucket, endpoint=str(storage.endpoint_url or ""))
-        self._call = Caller(place, limits.patience)
+        self._call = Caller(place, limits.patience, refusals)
         self._knows_conditions = True
 
     def __repr__(self) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from backups.pipeline.errors import StorageError
+from backups.storages.calls import Caller
 from backups.storages.parts import Cut, Part, Sender, Tag
 from backups.storages.s3 import refusals
-from backups.storages.s3.calls import Caller
 
 log = logging.getLogger(__name__)
 

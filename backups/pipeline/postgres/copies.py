@@ -13,10 +13,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from backups.pipeline.binaries import Installation
 from backups.pipeline.errors import PipelineError
+from backups.pipeline.postgres.binaries import Installation
+from backups.pipeline.unprivileged import Account, can_enter
 
-Account = tuple[int, int]
 _NOT_NEEDED = ("include", "doc", "man", "pkgconfig", "*.a")
 
 
@@ -30,21 +30,6 @@ def enterable(installation: Installation, account: Account | None, *, parent: Pa
     if not _is_ours(kept):
         _copy(prefix.parent, kept)
     return replace(installation, folder=kept / prefix.parent.name / prefix.name / "bin")
-
-
-def can_enter(folder: Path, account: Account) -> bool:
-    """Whether that account may pass through every folder on the way."""
-    folder = folder.resolve()
-    return all(_may_pass(each.stat(), account) for each in (folder, *folder.parents))
-
-
-def _may_pass(found: os.stat_result, account: Account) -> bool:
-    uid, gid = account
-    if found.st_uid == uid:
-        return bool(found.st_mode & stat.S_IXUSR)
-    if found.st_gid == gid:
-        return bool(found.st_mode & stat.S_IXGRP)
-    return bool(found.st_mode & stat.S_IXOTH)
 
 
 def _is_ours(kept: Path) -> bool:

@@ -11,17 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backups.pipeline import processes
-from backups.pipeline.binaries import Installation
-from backups.pipeline.errors import PipelineError
+from backups.pipeline.errors import ScratchError
+from backups.pipeline.postgres.binaries import Installation
 
 SUPERUSER = "postgres"
 _START_SECONDS = 60
 _STOP_SECONDS = 10
 _TRIES = 5  # for a free port that somebody else takes first
-
-
-class ScratchError(PipelineError):
-    """The scratch server could not be made or started; says nothing about a backup."""
 
 
 class Cluster:
@@ -153,16 +149,6 @@ class Cluster:
             time.sleep(0.01)
         self.stop(immediate=True)
         return False
-
-
-def postmaster_of(folder: Path) -> int:
-    """The server's process id while it runs, else 0; a stale pid file may name another process."""
-    data = folder / "data"
-    try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        return pid if Path(f"/proc/{pid}/cwd").readlink() == data else 0
-    except (OSError, ValueError):
-        return 0
 
 
 def _free_port() -> int:

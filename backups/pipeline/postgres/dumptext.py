@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Protocol
 
+from backups.pipeline.contents import Contents, Taker
 from backups.pipeline.ports import Block
 
 _NAME = rb'(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)'
@@ -40,28 +40,6 @@ _LONGEST_STATEMENT = 1 << 20  # 1,600 columns of 63 quoted characters are a quar
 _END_OF_DATA = b"\n\\.\n"
 _END_OF_OBJECT = b"\nSELECT pg_catalog.lo_close(0);\n"
 _END_MARKER = b"-- PostgreSQL database dump complete\n"
-
-
-class Taker(Protocol):
-    """Gets data in pieces that end anywhere: `text[start:end]`."""
-
-    def add(self, text: bytes, start: int, end: int) -> None: ...
-
-
-class Contents(Protocol):
-    """Is told what the dump holds, in its order."""
-
-    def table(self, name: str, columns: tuple[str, ...]) -> Taker:
-        """Asked for who takes the lines of a block of data; names are written as in SQL."""
-
-    def large_object(self) -> Taker:
-        """Asked for who takes the statements that fill one large object."""
-
-    def sequence(self, name: str, value: str) -> None:
-        """A last value, as `42, true`."""
-
-    def rest(self, text: bytes, start: int, end: int) -> None:
-        """Whatever is neither data nor comment."""
 
 
 class DumpReader:

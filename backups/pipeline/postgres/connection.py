@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from backups.pipeline import processes
+from backups.pipeline import processes, secrecy
+from backups.pipeline.secrecy import Hidden
 
 CONNECT_SECONDS = 5
 # A server that vanished without a word is noticed after about a minute.
@@ -19,15 +20,6 @@ _KEEPALIVE: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-
-
-class Hidden(str):
-    """Text that shows as dots wherever a value is printed: reprs, tracebacks, dumped locals."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'••••••'" if self else "''"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +82,4 @@ class PostgresServer:
 
     def mask(self, text: str) -> str:
         """`text` without the password, should a server or client have quoted it."""
-        return text.replace(self.password, "••••••") if self.password else text
+        return secrecy.mask(text, self.password)
