@@ -215,6 +215,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "accounts.rest.schema.document_problems",
     ],
+    "ENUM_NAME_OVERRIDES": {"BulkActionEnum": "tasks.bulk.Action"},
 }
 
 # Live updates and cache -------------------------------------------------------------------------
