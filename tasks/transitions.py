@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
-from tasks import clock, registry, rules, strokes, tallies, turns, wakes
+from tasks import clock, registry, rules, strokes, tallies, totals, turns, wakes
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
@@ -241,6 +241,8 @@ def finish(
         if not moved:
             return None
         _close_attempt(task_id, attempt, outcome, error)
+        if outcome != Outcome.SUCCEEDED:
+            totals.add(totals.ATTEMPT, row.job, outcome)
     return to
 
 
