@@ -110,6 +110,7 @@ def _held() -> set[str | None]:
 # What a daemon sees to ----------------------------------------------------------------------------
 
 
+@transaction.atomic  # so that an idle server is asked for one transaction, not for ten
 def tend() -> None:
     """Send where it is time to, call back where nobody serves, remove what has ended."""
     team = Team.of_platform()

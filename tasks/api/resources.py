@@ -156,7 +156,8 @@ class WorkerViewSet(viewsets.ReadOnlyModelViewSet[Worker]):
     ordering_fields = ["name", "started_at", "heartbeat_at"]
 
     def get_serializer_context(self) -> dict[str, Any]:
-        return {**super().get_serializer_context(), "running": crews.running()}
+        alive = set(crews.alive().values_list("pk", flat=True))
+        return {**super().get_serializer_context(), "running": crews.running(), "alive": alive}
 
     @extend_schema(request=None, responses={202: WorkerSerializer, **NO_DRAIN})
     @action(detail=True, methods=["post"])

@@ -159,7 +159,8 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
         read_only_fields = fields
 
     def get_alive(self, worker: Worker) -> bool:
-        return is_alive(worker)
+        alive = self.context.get("alive")
+        return is_alive(worker) if alive is None else worker.pk in alive
 
     def get_running(self, worker: Worker) -> int:
         running = self.context.get("running")

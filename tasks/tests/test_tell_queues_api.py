@@ -91,7 +91,7 @@ def test_the_number_of_queries_does_not_grow(team, api, mate, django_assert_max_
         new_worker(f"one:{n}:{n}", [f"queue-{n}"])
         new_task(team, queue=f"queue-{n}")
     client = api(mate)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(11):
         assert len(client.get(QUEUES).json()) == 11
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(8):
         assert client.get(WORKERS).json()["count"] == 10
