@@ -37,9 +37,10 @@ fmt: dev-environment ## format the code
 proto: dev-environment ## generate the gRPC stubs from proto/
 	@sh scripts/proto.sh
 
-bench: dev-environment ## measure backups beside what people use otherwise
+bench: dev-environment ## measure backups and the engine beside what people use otherwise
 	@$(PYTHON) scripts/system.py need bench
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.engine
 
 chaos: dev-environment ## kill everything under load, on SQLite and on PostgreSQL, for about ten minutes
 	@$(PYTHON) scripts/system.py need test

@@ -22,6 +22,7 @@ from django.db.models import Q
 from django.http import Http404
 
 from accounts.models import Membership, Role, Team, User
+from accounts.models.teams import PLATFORM
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -63,12 +64,14 @@ def visible(user: Asker, queryset: QuerySet[Row], verb: Verb = Verb.SEE) -> Quer
 
 
 def teams_where(user: Asker, verb: Verb) -> QuerySet[Team]:
-    """The teams in which `user`'s role allows `verb`; all of them for a superuser."""
+    """The teams in which `user`'s role allows `verb`; for a superuser all, but what belongs to the
+    platform itself is only to be looked at."""
     asker = _active(user)
     if asker is None:
         return Team.objects.none()
     if asker.is_superuser:
-        return Team.objects.all()
+        everything = Team.objects.all()
+        return everything if verb is Verb.SEE else everything.exclude(name=PLATFORM)
     joined = Membership.objects.filter(user=asker, role__in=verb.value)
     return Team.objects.filter(pk__in=joined.values("team"))
 

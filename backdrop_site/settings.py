@@ -215,6 +215,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "accounts.rest.schema.document_problems",
     ],
+    "ENUM_NAME_OVERRIDES": {"BulkActionEnum": "tasks.bulk.Action"},
 }
 
 # Live updates and cache -------------------------------------------------------------------------
@@ -239,6 +240,9 @@ SHUTDOWN_GRACE_SECONDS = env.float(
     "SHUTDOWN_GRACE_SECONDS", 30.0, validate=environment.NOT_NEGATIVE
 )
 QUEUE = env.str("QUEUE", "default")
+TASK_EVENTS_DAYS = env.float("TASK_EVENTS_DAYS", 90.0, validate=environment.NOT_NEGATIVE)
+TASK_KEEP_DAYS = env.float("TASK_KEEP_DAYS", 365.0, validate=environment.NOT_NEGATIVE)
+CANARY_SECONDS = env.int("CANARY_SECONDS", 60, validate=environment.NOT_NEGATIVE)
 QUARANTINE_AFTER = 3  # attempts in a row that killed their process
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
 DAEMON_SERVICES = [

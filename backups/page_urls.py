@@ -13,6 +13,7 @@ from backups.views import (
     receipts,
     schedules,
     tasks,
+    workers,
 )
 
 urlpatterns = [
@@ -57,4 +58,10 @@ urlpatterns = [
     path("tasks/<uuid:pk>/_progress", tasks.progress, name="task_progress"),
     path("tasks/<uuid:pk>/cancel", tasks.cancel, name="task_cancel"),
     path("tasks/<uuid:pk>/retry", tasks.retry, name="task_retry"),
+    path("tasks/<uuid:pk>/events", tasks.events, name="task_events"),
+    path("workers/", workers.index, name="workers"),
+    path("workers/_workers", workers.rows, name="workers_rows"),
+    path("workers/pause", workers.pause, name="pause"),
+    path("workers/resume", workers.resume, name="resume"),
+    path("workers/<int:pk>/drain", workers.drain, name="worker_drain"),
 ]

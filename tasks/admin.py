@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import Script
 from django.http import (
@@ -21,12 +20,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import policy
-from accounts.models import Team, User
+from accounts.models import Team
 from accounts.policy import Verb
-from tasks import bulk, pauses, places, transitions
+from tasks import bulk, canaries, history, pauses, places, transitions
+from tasks.admin_base import ReadOnly, asker
+from tasks.admin_work import EventAdmin, WorkerAdmin
 from tasks.bulk import Action
-from tasks.checks import is_alive
-from tasks.models import Attempt, Pause, Task, Worker
+from tasks.models import Attempt, Pause, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,31 +36,19 @@ if TYPE_CHECKING:
     from django.urls import URLPattern
 
     TaskPages = ModelAdmin[Task]
-    WorkerPages = ModelAdmin[Worker]
     PausePages = ModelAdmin[Pause]
     AttemptTable = TabularInline[Attempt, Task]
 else:  # unfold has no types
     from unfold.admin import ModelAdmin, TabularInline
 
-    TaskPages = WorkerPages = PausePages = ModelAdmin
+    TaskPages = PausePages = ModelAdmin
     AttemptTable = TabularInline
+
+__all__ = ["EventAdmin", "PauseAdmin", "TaskAdmin", "WorkerAdmin"]
 
 EVENTS_SHOWN = 200
 MOVED_AT_ONCE = 100
 BULK_ROWS = 2000  # whose ids one task of bulk work bears
-
-
-class ReadOnly:
-    """Mixin, left of an admin class: nobody adds, changes or deletes by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class Quarantined(admin.SimpleListFilter):
@@ -133,11 +121,17 @@ class TaskAdmin(ReadOnly, TaskPages):
 
     class Media:
         js = [Script("backdrop/live.js", defer=True)]
+        css: ClassVar[Any] = {"all": ["backdrop/events.css"]}
 
     # Who sees what ---------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
-        return policy.visible(request.user, super().get_queryset(request))
+        """Canaries only where they are asked for by name."""
+        rows = policy.visible(request.user, super().get_queryset(request))
+        match = request.resolver_match
+        listed = match is not None and match.url_name == "tasks_task_changelist"
+        named = any(name in ("job", "job__exact") for name in request.GET)
+        return canaries.hidden(rows) if listed and not named else rows
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -179,16 +173,21 @@ class TaskAdmin(ReadOnly, TaskPages):
             "{}</div>",
             task.pk,
             task.seq,
-            self._address("live", task),
+            f"{self._address('live', task)}?least={getattr(task, 'least', '')}",
             task.status,
             self._inside(task),
         )
 
     def _inside(self, task: Task) -> SafeString:
         places.tell([task])
+        least = getattr(task, "least", "")
+        newest = history.lines(task, least).order_by("-seq")[:EVENTS_SHOWN]
         context = {
             "task": task,
-            "events": reversed(task.events.order_by("-seq")[:EVENTS_SHOWN]),
+            "events": reversed(newest),
+            "least": least,
+            "levels": history.LEVELS,
+            "events_url": f"{self._listing('event')}?task={task.pk}",
             "may_run": getattr(task, "may_run", False),
             "cancel_url": self._address("cancel", task),
             "retry_url": self._address("retry", task),
@@ -198,10 +197,13 @@ class TaskAdmin(ReadOnly, TaskPages):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Task | None:
-        """The task, and with it whether who asks may move it: columns aren't told who asks."""
+        """The task, and with it whether who asks may move it, and from which level on they want
+        lines: columns aren't told who asks."""
         task = super().get_object(request, object_id, from_field)
         if task is not None:
+            asked = request.GET.get("least", "")
             vars(task)["may_run"] = policy.may(request.user, Verb.RUN, task)
+            vars(task)["least"] = asked if asked in history.LEVELS else "debug"
         return task
 
     # Moving them -----------------------------------------------------------------------------
@@ -222,7 +224,7 @@ class TaskAdmin(ReadOnly, TaskPages):
         if len(chosen) > MOVED_AT_ONCE:
             self._ask_for_bulk(request, allowed, action)
             return
-        moved = sum(bulk.MOVES[action](task, by=_asker(request)) for task in allowed)
+        moved = sum(bulk.MOVES[action](task, by=asker(request)) for task in allowed)
         level = messages.SUCCESS if moved == len(chosen) else messages.WARNING
         self.message_user(request, f"{moved} of {len(chosen)} {done}.", level)
 
@@ -235,7 +237,7 @@ class TaskAdmin(ReadOnly, TaskPages):
             pks = by_team[team.pk]
             for start in range(0, len(pks), BULK_ROWS):
                 named = {"id": pks[start : start + BULK_ROWS]}
-                task = bulk.ask(action, named, team=team, by=_asker(request))
+                task = bulk.ask(action, named, team=team, by=asker(request))
                 told = "{} of {}: <a href='{}'>a task</a> does it and counts them."
                 many = f"{len(named['id'])} tasks"
                 link = format_html(told, many, team, self._address("change", task))
@@ -264,8 +266,8 @@ class TaskAdmin(ReadOnly, TaskPages):
     ) -> HttpResponse:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        task = policy.get_or_404(_asker(request), Verb.RUN, Task.objects.all(), pk=pk)
-        if verb(task, by=_asker(request)):
+        task = policy.get_or_404(asker(request), Verb.RUN, Task.objects.all(), pk=pk)
+        if verb(task, by=asker(request)):
             self.message_user(request, done, messages.SUCCESS)
         else:
             self.message_user(request, "It is too late for that.", messages.ERROR)
@@ -280,23 +282,8 @@ class TaskAdmin(ReadOnly, TaskPages):
     def _address(self, name: str, task: Task) -> str:
         return reverse(f"{self.admin_site.name}:tasks_task_{name}", args=[task.pk])
 
-
-@admin.register(Worker)
-class WorkerAdmin(ReadOnly, WorkerPages):
-    """They belong to no team: whoever sees anything sees what works on it."""
-
-    list_display = ["name", "kind", "queues", "capacity", "started_at", "heartbeat_at", "alive"]
-    list_filter = ["kind", "host"]
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return policy.teams_where(request.user, Verb.SEE).exists()
-
-    @admin.display(boolean=True)
-    def alive(self, worker: Worker) -> bool:
-        return is_alive(worker)
+    def _listing(self, model: str) -> str:
+        return reverse(f"{self.admin_site.name}:tasks_{model}_changelist")
 
 
 @admin.register(Pause)
@@ -324,15 +311,15 @@ class PauseAdmin(PausePages):
         return False
 
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
-        made = pauses.pause(obj.kind, obj.name, by=_asker(request), reason=obj.reason)
+        made = pauses.pause(obj.kind, obj.name, by=asker(request), reason=obj.reason)
         obj.pk = made.pk
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
-        pauses.resume(obj.kind, obj.name, by=_asker(request))
+        pauses.resume(obj.kind, obj.name, by=asker(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
         for held in queryset:
-            pauses.resume(held.kind, held.name, by=_asker(request))
+            pauses.resume(held.kind, held.name, by=asker(request))
 
     # The verbs write the history, once for every door.
 
@@ -341,10 +328,3 @@ class PauseAdmin(PausePages):
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return None
-
-
-def _asker(request: HttpRequest) -> User:
-    """Who is asking; the admin site has seen to it that it is somebody."""
-    if not isinstance(request.user, User):
-        raise PermissionDenied
-    return request.user

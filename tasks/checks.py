@@ -20,9 +20,9 @@ from threading import Lock, Thread
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
 
-from tasks import clock, pauses
+from tasks import canaries, crews, pauses
+from tasks.crews import alive
 from tasks.models import Task, Worker
 from tasks.states import Status
 
@@ -126,18 +126,27 @@ def database() -> str:
 
 @part("workers")
 def workers() -> str:
-    """Every queue in which something waits needs a worker, and so does the default one."""
-    crews = list(alive().filter(kind=Worker.Kind.WORKER))
-    served = {queue for crew in crews for queue in crew.queues}
-    queued = pauses.without(Task.objects.filter(status=Status.QUEUED)).order_by()
+    """Every queue in which something waits needs a worker, and so does the default one; and what
+    is sent through a queue must come back.
+    """
+    there = list(alive().filter(kind=Worker.Kind.WORKER))
+    served = {queue for crew in there for queue in crew.queues}
+    asked = canaries.hidden(Task.objects.filter(status=Status.QUEUED))
+    queued = pauses.without(asked).order_by()
     waiting = queued.values_list("queue", flat=True).distinct()
     for queue in sorted({settings.QUEUE, *waiting}):
         if queue not in served:
             raise MissingError(
                 f"No worker serves the queue {queue!r}: start one with `manage.py runworkers`."
             )
-    capacity = sum(crew.capacity for crew in crews)
-    return f"{len(crews)} running, {capacity} attempts at once."
+    for queue, canary in canaries.standings(crews.slots(there)).items():
+        if canary.late:
+            raise MissingError(
+                f"The queue {queue!r} stands still: a canary sent through it {canary.age:.0f} s "
+                "ago has not come back, although workers are free. Look at their log."
+            )
+    capacity = sum(crew.capacity for crew in there)
+    return f"{len(there)} running, {capacity} attempts at once."
 
 
 @part("daemon")
@@ -151,7 +160,3 @@ def daemon() -> str:
 def is_alive(worker: Worker) -> bool:
     """Whether its heartbeat is fresh, by the database's clock."""
     return alive().filter(pk=worker.pk).exists()
-
-
-def alive() -> QuerySet[Worker]:
-    return Worker.objects.filter(heartbeat_at__gte=clock.now(-settings.LEASE_SECONDS))

@@ -14,6 +14,7 @@ from tasks import forks, processes, transitions
 from tasks.lease import DOWN, Hold, Lease
 from tasks.models import Task
 from tasks.states import Outcome, Status
+from tasks.transitions import Along
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,17 @@ class End:
 
 
 def write(
-    task: Task, lease: Lease, end: End, progress: dict[str, Any] | None = None
+    task: Task,
+    lease: Lease,
+    end: End,
+    progress: dict[str, Any] | None = None,
+    *,
+    along: Along | None = None,
 ) -> Status | None:
     """Write down how it ended, trying again while the database is away; the state reached.
 
-    None, and nothing changed, where the task is another's by now.
+    None, and nothing changed, where the task is another's by now. What goes `along` does so where
+    the end is a plain success.
     """
     limit = processes.now() + WRITE_SECONDS
     lease.note(**(progress or {}))
@@ -47,7 +54,7 @@ def write(
             return None
         try:
             if end.outcome == Outcome.SUCCEEDED:
-                return transitions.succeed(task, end.result)
+                return transitions.succeed(task, end.result, along=along)
             return transitions.finish(
                 task.pk,
                 task.attempt,
@@ -60,6 +67,8 @@ def write(
             )
         except DOWN as error:
             connection.close()
+            if along is not None:
+                along.forget()
             logger.warning("Task %s: end not written yet: %s", task.pk, type(error).__name__)
             if processes.now() > limit:
                 return None

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from django.db import connection
 
-from tasks import forks, processes, reaper
+from tasks import forks, processes, reaper, totals
 from tasks.models import Attempt, Worker
 from tasks.presence import Presence
 from tasks.upkeep import NOTHING, Sight, Upkeep
@@ -29,6 +29,8 @@ STALL_SECONDS = 4.0  # that tasks wait beside free workers, none of which looks 
 SILENT_SECONDS = 60.0  # without a word, as when a call of the database hangs
 
 _NOTHING_WAITS, _SOME_WAIT = b".", b"!"
+_DRAIN = b"d"  # before one of these
+_LOOK, _POOL_REPLACED = b"!", b"p"  # said by the watcher
 
 
 class Housekeeper:
@@ -38,6 +40,7 @@ class Housekeeper:
         self._fork, self._line = fork, line
         self._heard = processes.now()
         self._waiting_since: float | None = None
+        self.drain_asked = False
 
     @property
     def pid(self) -> int:
@@ -47,10 +50,10 @@ class Housekeeper:
         self._listen()
         return self._fork.ended() or processes.now() > self._heard + SILENT_SECONDS
 
-    def call(self) -> None:
+    def call(self, *, pool_replaced: bool = False) -> None:
         """Have it look now: somebody has died, and may have left something to be rescued."""
         with suppress(OSError):
-            self._line.send(b"!")
+            self._line.send(_POOL_REPLACED if pool_replaced else _LOOK)
 
     def sees_waiting(self, last_sign: float) -> bool:
         """Whether tasks have waited beside free workers too long since that last sign of life."""
@@ -62,6 +65,7 @@ class Housekeeper:
         with suppress(BlockingIOError):
             while said := self._line.recv(1024):
                 self._heard = processes.now()
+                self.drain_asked = self.drain_asked or _DRAIN in said
                 if said[-1:] == _NOTHING_WAITS:
                     self._waiting_since = None
                 elif self._waiting_since is None:
@@ -121,10 +125,11 @@ def keep_house(name: str, queues: Sequence[str], workers: int, line: socket.sock
         while True:
             waiting = chores.do()
             with suppress(BlockingIOError):
-                line.send(_SOME_WAIT if waiting else _NOTHING_WAITS)
+                told = _SOME_WAIT if waiting else _NOTHING_WAITS
+                line.send(_DRAIN + told if chores.drain_asked else told)
             forks.wait_for([line.fileno()], TICK)
             with suppress(BlockingIOError):
-                line.recv(1024)
+                chores.pools_replaced += line.recv(1024).count(_POOL_REPLACED)
     except _StopError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         guarded(chores.presence.end)
@@ -163,14 +168,23 @@ class Chores:
         self.presence = Presence(name, Worker.Kind.WORKER, queues, workers)
         self._leftovers = reaper.Leftovers(queues)
         self._upkeep = Upkeep(self.presence, leftovers=self._leftovers)
+        self.drain_asked = False
+        self.pools_replaced = 0  # and not counted yet
 
     def do(self) -> bool:
         """All of it; whether due tasks wait although workers of this watcher are free."""
         sight = see(self._upkeep, self.presence)
         guarded(*tend(sight))
+        self.drain_asked = self.drain_asked or sight.drain
+        if self.pools_replaced:
+            guarded(self._count_pools)
         if sight.left or self._leftovers.busy:
             guarded(self._leftovers.look)
         return bool(sight.waiting and guarded(self._some_are_free))
+
+    def _count_pools(self) -> None:
+        totals.add(totals.POOL, socket.gethostname(), count=self.pools_replaced)
+        self.pools_replaced = 0
 
     def _some_are_free(self) -> bool:
         running = Attempt.objects.filter(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.models import Count
 from django.utils.module_loading import autodiscover_modules
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -24,9 +24,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from tasks import clock, pauses, registry, tallies, turns
-from tasks.models import Tally, Task, Worker
-from tasks.states import ENDED, Status
+from tasks import canaries, clock, crews, queues, registry, tallies, totals
+from tasks.models import Pause, Tally, Task, Worker
+from tasks.states import ENDED, Outcome, Status
 from tasks.tallies import Durations
 
 Source = Callable[[], Iterable[Metric]]
@@ -115,19 +115,41 @@ def ended_tasks() -> Iterator[Metric]:
         ["job"],
         spans,
     )
+    yield _attempts(known)
+
+
+def _attempts(known: Iterable[Tally]) -> Metric:
+    """Each task that succeeded had one attempt that did."""
+    ended: dict[Labels, float] = {
+        (job, str(outcome)): 0.0 for job in registry.names() for outcome in Outcome
+    }
+    ended |= totals.of(totals.ATTEMPT)
+    for (job, status), number in tallies.totals(known).items():
+        if status == Status.SUCCEEDED:
+            ended[job, str(Outcome.SUCCEEDED)] = number
+    text = "Attempts at tasks that ended, by how."
+    return counter("task_attempts_total", text, ["job", "outcome"], ended)
+
+
+@source
+def held_tasks() -> Iterator[Metric]:
+    kept = Task.objects.filter(quarantined_at__isnull=False).order_by().values_list("job")
+    quarantined: dict[Labels, float] = {(job,): 0.0 for job in registry.names()}
+    quarantined |= {(job,): number for job, number in kept.annotate(n=Count("pk"))}
+    text = "Tasks kept from killing more processes, until somebody releases them."
+    yield gauge("task_quarantined", text, ["job"], quarantined)
+    held = Pause.objects.values_list("kind", "name")
+    paused: dict[Labels, float] = dict.fromkeys(held, 1.0)
+    yield gauge("task_paused", "1 for what is held back.", ["kind", "name"], paused)
 
 
 @source
 def waiting_tasks() -> Iterator[Metric]:
-    now = clock.read()
-    queued = Task.objects.filter(status=Status.QUEUED).order_by().values_list("queue")
-    free = Q(run_at__lte=now) & turns.free() & pauses.not_held()
-    found = queued.annotate(n=Count("pk"), since=Min("run_at", filter=free))
     depth: dict[Labels, float] = {(settings.QUEUE,): 0.0}
     oldest: dict[Labels, float] = {(settings.QUEUE,): 0.0}
-    for queue, number, since in found:
-        depth[(queue,)] = number
-        oldest[(queue,)] = _seconds(since, now) if since else 0.0
+    for queue, found in queues.waiting().items():
+        depth[(queue,)] = found.count
+        oldest[(queue,)] = found.oldest
     yield gauge("task_queue_depth", "Tasks that wait, retries included.", ["queue"], depth)
     yield gauge(
         "task_oldest_queued_seconds",
@@ -152,6 +174,33 @@ def workers() -> Iterator[Metric]:
     yield gauge("worker_up", "1 while a worker or daemon on that host beats.", labels, up)
     yield gauge(
         "worker_heartbeat_age_seconds", "Since the newest heartbeat from there.", labels, ages
+    )
+    replaced: dict[Labels, float] = {(host,): 0.0 for _, host, queue in ages if queue}
+    replaced |= {(host,): number for (host, _), number in totals.of(totals.POOL).items()}
+    text = "Pools of workers that hung or lost a process, and were replaced."
+    yield counter("worker_pool_replacements_total", text, ["host"], replaced)
+
+
+@source
+def flow() -> Iterator[Metric]:
+    """Of queues that living workers serve."""
+    slots = crews.slots()
+    room: dict[Labels, float] = {(queue,): found.all for queue, found in slots.items()}
+    free: dict[Labels, float] = {(queue,): found.free for queue, found in slots.items()}
+    yield gauge("worker_slots", "Attempts that its workers have room for.", ["queue"], room)
+    yield gauge("worker_slots_free", "Of these, those that wait for work.", ["queue"], free)
+    found = canaries.standings(slots)
+    yield gauge(
+        "task_canary_age_seconds",
+        "Since the last canary came back, or since one was sent that has not.",
+        ["queue"],
+        {(queue,): canary.age for queue, canary in found.items()},
+    )
+    yield gauge(
+        "task_canary_seconds",
+        "From the last canary's being sent to its having run.",
+        ["queue"],
+        {(queue,): one.seconds for queue, one in found.items() if one.seconds is not None},
     )
 
 

@@ -24,6 +24,7 @@ from tasks.registry import Job
 from tasks.reports import Board
 from tasks.sharing import Shared
 from tasks.states import Outcome, Status
+from tasks.transitions import Along
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +37,22 @@ REPORTS_AT_ONCE = 256
 
 
 def mind(
-    task: Task, *, since: float, stop: Bell | None = None, drain: Bell | None = None
+    task: Task,
+    *,
+    since: float,
+    stop: Bell | None = None,
+    drain: Bell | None = None,
+    claims: Along | None = None,
 ) -> Status | None:
     """Run a claimed task to the end of this attempt; the state it reached, None where it was lost.
 
     `since` is `processes.now()` of before the claim; `stop` rings when attempts shall be given up,
-    `drain` when that is about to come.
+    `drain` when that is about to come; `claims` may claim the next one together with this end.
     """
     lease = Lease(task, since)
     try:
         job = queue.known_job(task.job)
-        minder = Minder(job, task, lease, stop, drain)
+        minder = Minder(job, task, lease, stop, drain, claims)
     except UnknownJobError as error:
         end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
         return ends.write(task, lease, end)
@@ -61,9 +67,16 @@ class Minder:
     """Watches one child from its start to its end."""
 
     def __init__(
-        self, job: Job, task: Task, lease: Lease, stop: Bell | None, drain: Bell | None
+        self,
+        job: Job,
+        task: Task,
+        lease: Lease,
+        stop: Bell | None,
+        drain: Bell | None,
+        claims: Along | None,
     ) -> None:
         self.job, self.task, self.lease, self.stop = job, task, lease, stop
+        self.claims = claims
         self.drain = drain
         self.end: End | None = None
         self.stopping: End | None = None  # why we stop it, once we do
@@ -114,7 +127,7 @@ class Minder:
             end = self.judge()
             if not self.lease.over:  # else a reaper undoes it
                 self.undo()
-            return ends.write(self.task, self.lease, end, self.last_progress())
+            return ends.write(self.task, self.lease, end, self.last_progress(), along=self.claims)
         finally:
             self.guard.dismiss()
             self._clear_away()

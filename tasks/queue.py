@@ -187,6 +187,17 @@ def claim(queues: Sequence[str], worker: str) -> Task | None:
     return None
 
 
+def claim_plain(queues: Sequence[str], worker: str) -> Task | None:
+    """The best due task, in the caller's transaction; None also where that isn't a plain one, which
+    `claim` must take."""
+    if not strokes.can():
+        return None
+    task, _ = strokes.take(due, queues, worker)
+    if task is not None:
+        nudges.send()
+    return task
+
+
 def _claim_best(queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
     """The best due task, and whether it is ours now."""
     if strokes.can():

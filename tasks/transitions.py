@@ -9,13 +9,14 @@ hence idempotent.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
-from tasks import clock, registry, rules, strokes, tallies, turns, wakes
+from tasks import clock, registry, rules, strokes, tallies, totals, turns, wakes
+from tasks.lease import DOWN
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
@@ -241,19 +242,52 @@ def finish(
         if not moved:
             return None
         _close_attempt(task_id, attempt, outcome, error)
+        if outcome != Outcome.SUCCEEDED:
+            totals.add(totals.ATTEMPT, row.job, outcome)
     return to
 
 
-def succeed(task: Task, result: Any) -> Status | None:
-    """`finish` for an attempt that went well: in one statement where that is all there is to it."""
+class Along(Protocol):
+    """Something that is done in the transaction of a plain success, and with it or not at all."""
+
+    def along(self) -> None: ...
+
+    def forget(self) -> None:
+        """That transaction was rolled back."""
+
+
+def succeed(task: Task, result: Any, *, along: Along | None = None) -> Status | None:
+    """`finish` for an attempt that went well: in one statement where that is all there is to it.
+
+    `along` is left out where `Job.ended` is to be called, which may take its time.
+    """
     if strokes.can() and not task.concurrency_key:
         callback = CALLBACK_AGAIN if _calls_back(task.job) else None
-        if strokes.succeed(task.pk, task.attempt, result, callback=callback):
-            nudges.send()
+        if _succeed_plainly(task, result, callback, along if callback is None else None):
             if callback is not None:
                 transaction.on_commit(lambda: call_ended(task.pk))
             return Status.SUCCEEDED
     return finish(task.pk, task.attempt, Outcome.SUCCEEDED, result=result)
+
+
+def _succeed_plainly(task: Task, result: Any, callback: float | None, along: Along | None) -> bool:
+    if along is None:
+        done = strokes.succeed(task.pk, task.attempt, result, callback=callback)
+        if done:
+            nudges.send()
+        return done
+    try:
+        with transaction.atomic():
+            done = strokes.succeed(task.pk, task.attempt, result, callback=callback)
+            if done:
+                nudges.send()
+                along.along()
+            return done
+    except DatabaseError as error:
+        along.forget()
+        if isinstance(error, DOWN):
+            raise
+        return _succeed_plainly(task, result, callback, None)
 
 
 def _story(row: Task, outcome: Outcome, error: str, remark: str) -> str:

@@ -39,6 +39,8 @@ class Sight:
     """Tasks of our queues are due."""
     left: bool
     """Things left open outside are to be undone, by us if we do such."""
+    drain: bool = False
+    """Somebody asked us to end once what runs has ended."""
 
 
 NOTHING = Sight(elected=False, late=(), here=False, waiting=False, left=False)
@@ -67,7 +69,7 @@ class Upkeep:
         with transaction.atomic() if self._presence.is_due() else nullcontext():
             self._presence.tell()
             mine = Worker.objects.filter(name=self._presence.name)
-            row = mine.values(**self._questions()).first()
+            row = mine.values("drain_asked_at", **self._questions()).first()
         if row is None:  # somebody has removed our row
             self._presence.tell_now()
             return NOTHING
@@ -79,6 +81,7 @@ class Upkeep:
             here=row["here"],
             waiting=row.get("waiting", False),
             left=row.get("left", False),
+            drain=row["drain_asked_at"] is not None,
         )
 
     def _questions(self) -> dict[str, Exists]:

@@ -9,6 +9,7 @@ router = Router()
 router.register("tasks", api.TaskViewSet, basename="task")
 router.register("events", api.EventViewSet, basename="event")
 router.register("pauses", api.PauseViewSet, basename="pause")
+router.register("queues", api.QueueViewSet, basename="queue")
 router.register("workers", api.WorkerViewSet, basename="worker")
 
 urlpatterns: list[URLPattern | URLResolver] = [

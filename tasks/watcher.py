@@ -41,6 +41,7 @@ class Watcher:
         self.housekeeper: Housekeeper | None = None
         self.asked_to_stop = 0
         self.stopping_since: float | None = None
+        self.draining = False
         self._slots = Slots(workers)
         self._start_at = 0.0
         self._pause = 0.0
@@ -82,10 +83,12 @@ class Watcher:
         if self.asked_to_stop:
             self._stop()
         self._look_at_housekeeper()
+        if self.housekeeper is not None and self.housekeeper.drain_asked:
+            self._drain()
         for pool in list(self.pools):
             self._look_at(pool)
         self._kill_strays()
-        if self.stopping_since is None and processes.now() >= self._start_at:
+        if not self._leaving and processes.now() >= self._start_at:
             self._start_where_none_serves()
 
     def _start_where_none_serves(self) -> None:
@@ -118,7 +121,7 @@ class Watcher:
             self._plan_restart(processes.now() - pool.started)
             pool.drain()
             if self.housekeeper is not None:
-                self.housekeeper.call()
+                self.housekeeper.call(pool_replaced=True)
         if pool.ended():
             pool.forget()
             self.pools.remove(pool)
@@ -167,8 +170,22 @@ class Watcher:
             if now >= self.stopping_since + patience + CLEAN_UP_SECONDS:
                 pool.kill()
 
+    def _drain(self) -> None:
+        """Asked for by somebody through the database: end, but only once all that runs has ended,
+        however long that takes. SIGTERM still hurries.
+        """
+        if not self.draining:
+            logger.info("Draining: nothing more is claimed; ends once what runs has ended")
+        self.draining = True
+        for pool in self.pools:
+            pool.drain()
+
+    @property
+    def _leaving(self) -> bool:
+        return self.draining or self.stopping_since is not None
+
     def _over(self) -> bool:
-        return self.stopping_since is not None and not self.pools
+        return self._leaving and not self.pools
 
     def _leave_nothing(self) -> None:
         if self.housekeeper is not None:

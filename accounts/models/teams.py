@@ -19,6 +19,9 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Admin: sees, runs and changes"
 
 
+PLATFORM = "system:platform"
+
+
 class Team(models.Model):
     """The owner of things; the first one is made at first start."""
 
@@ -38,6 +41,16 @@ class Team(models.Model):
     def home_of(cls, user: User) -> Team | None:
         """The team that what this user makes belongs to when none is named: the first joined."""
         return cls.objects.filter(membership__user=user).order_by("membership__id").first()
+
+    @classmethod
+    def of_platform(cls) -> Team | None:
+        """The owner of what the platform does for its own sake. It has no members, and nobody runs
+        or changes what it owns. None before the first start has made a team for people.
+        """
+        known = cls.objects.filter(name=PLATFORM).first()
+        if known is None and cls.objects.exists():
+            known, _ = cls.objects.get_or_create(name=PLATFORM)
+        return known
 
 
 class Membership(models.Model):

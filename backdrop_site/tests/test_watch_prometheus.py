@@ -172,7 +172,9 @@ CONTRACT = {
     *("backup_last_success_timestamp_seconds", "backup_size_bytes"),
     *("backup_verified_timestamp_seconds", "backup_schedule_overdue_seconds"),
     *("task_total", "task_duration_seconds", "task_queue_depth", "task_oldest_queued_seconds"),
-    *("worker_up", "worker_heartbeat_age_seconds"),
+    *("worker_up", "worker_heartbeat_age_seconds", "worker_slots", "worker_slots_free"),
+    *("task_attempts_total", "task_quarantined", "task_paused", "worker_pool_replacements_total"),
+    *("task_canary_age_seconds", "task_canary_seconds"),
 }
 
 

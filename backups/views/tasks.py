@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Q
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -15,8 +16,8 @@ from accounts import policy
 from accounts.models import User
 from accounts.policy import Verb
 from backups.views.pages import asker, go_on, page, paged
-from tasks import places, transitions
-from tasks.models import Event, Task
+from tasks import canaries, history, places, transitions
+from tasks.models import Task
 from tasks.states import ENDED, Status
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LINES = 500
 """As many lines of history as a page keeps; live.js drops older ones too."""
+PAGE_LINES = 200  # of the page that has them all
 
 FILTERS = {
     "": ("All", Q(status__in=ENDED)),
@@ -70,6 +72,23 @@ def card(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @login_required
+@require_GET
+def events(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The whole history of a task, in pages; the last one goes on live."""
+    task = policy.get_or_404(asker(request), Verb.SEE, _known(asker(request)), pk=pk)
+    least = _least(request)
+    pages = Paginator(history.lines(task, least), PAGE_LINES)
+    return page(
+        request,
+        "tasks/events.html",
+        task=task,
+        lines=pages.get_page(request.GET.get("page", pages.num_pages)),
+        least=least,
+        levels=history.LEVELS,
+    )
+
+
+@login_required
 @require_POST
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     task = _get(request, Verb.RUN, pk)
@@ -97,12 +116,14 @@ def task_page(task: Task) -> str:
 
 def under_way(user: User) -> QuerySet[Task]:
     """What runs and waits, in the order it was asked for."""
-    return _known(user).filter(status__in=set(Status) - ENDED).order_by("created_at")
+    rows = canaries.hidden(_known(user).filter(status__in=set(Status) - ENDED))
+    return rows.order_by("created_at")
 
 
 def ended(user: User) -> QuerySet[Task]:
     """What ended, newest first."""
-    return _known(user).filter(status__in=ENDED).order_by("-finished_at", "-created_at")
+    rows = canaries.hidden(_known(user).filter(status__in=ENDED))
+    return rows.order_by("-finished_at", "-created_at")
 
 
 def _known(user: User) -> QuerySet[Task]:
@@ -135,9 +156,18 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 def _one(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     task = policy.get_or_404(asker(request), Verb.SEE, _known(asker(request)), pk=pk)
     places.tell([task])
-    lines = Event.objects.filter(task=task).exclude(message="").order_by("-seq")[:LINES]
+    least = _least(request)
+    lines = history.lines(task, least).order_by("-seq")[:LINES]
     return {
         "task": task,
         "attempts": task.attempts.order_by("number"),
         "events": list(lines)[::-1],
+        "least": least,
+        "levels": history.LEVELS,
     }
+
+
+def _least(request: HttpRequest) -> str:
+    """The level from which on lines are shown."""
+    asked = request.GET.get("least", "debug")
+    return asked if asked in history.LEVELS else "debug"

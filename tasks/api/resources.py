@@ -1,12 +1,13 @@
-"""`/api/tasks/`, `/api/events/`, `/api/workers/`: what is going on, and what has been."""
+"""`/api/tasks/`, `/api/events/`, `/api/workers/`, `/api/queues/`: what goes on, and has been."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
 import django_filters
-from drf_spectacular.utils import extend_schema
-from rest_framework import viewsets
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import permissions, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,8 @@ from accounts import policy
 from accounts.models import User
 from accounts.policy import Verb
 from accounts.rest import ConflictError, TeamScoped
-from tasks import transitions
+from accounts.rest.problems import MEDIA_TYPE
+from tasks import canaries, crews, history, queues, transitions
 from tasks.api.bulk import (
     DRY_RUN,
     IDEMPOTENCY_KEY,
@@ -25,7 +27,14 @@ from tasks.api.bulk import (
     answer_bulk,
 )
 from tasks.api.control import ENDED
-from tasks.api.serializers import EventSerializer, TaskSerializer, WorkerSerializer
+from tasks.api.pauses import MayOperate
+from tasks.api.serializers import (
+    EventSerializer,
+    QueueSerializer,
+    RefusalSerializer,
+    TaskSerializer,
+    WorkerSerializer,
+)
 from tasks.filters import TaskFilter
 from tasks.live import report
 from tasks.models import Event, Task, Worker
@@ -35,10 +44,16 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     after = django_filters.NumberFilter(
         field_name="seq", lookup_expr="gt", help_text="Only those after this seq of their task"
     )
+    least = django_filters.ChoiceFilter(
+        method="of_level", choices=list(history.LEVELS.items()), help_text="Of that level and above"
+    )
 
     class Meta:
         model = Event
         fields: ClassVar[list[str]] = ["task", "kind", "level", "attempt"]
+
+    def of_level(self, events: QuerySet[Event], name: str, level: str) -> QuerySet[Event]:
+        return history.at_least(events, level)
 
 
 class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
@@ -54,6 +69,12 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
         "retry": Verb.RUN,
         "bulk": Verb.RUN,
     }
+
+    def get_queryset(self) -> QuerySet[Task]:
+        """The platform's canaries are listed only where they are asked for by name."""
+        rows = super().get_queryset()
+        shown = self.action != "list" or "job" in self.request.query_params
+        return rows if shown else canaries.hidden(rows)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
@@ -112,10 +133,17 @@ class TaskViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Task]):
 class EventViewSet(TeamScoped, viewsets.ReadOnlyModelViewSet[Event]):
     """What has happened to the tasks of one's teams, newest first."""
 
-    queryset = Event.objects.order_by("-at", "-pk")
+    queryset = canaries.hidden(Event.objects.order_by("-at", "-pk"), "task__job")
     serializer_class = EventSerializer
     filterset_class = EventFilter
     ordering_fields = ["at", "seq"]
+
+
+NO_DRAIN = {
+    (409, MEDIA_TYPE): OpenApiResponse(
+        RefusalSerializer, "It drains already, or is a daemon, which has nothing to drain."
+    )
+}
 
 
 class WorkerViewSet(viewsets.ReadOnlyModelViewSet[Worker]):
@@ -123,5 +151,30 @@ class WorkerViewSet(viewsets.ReadOnlyModelViewSet[Worker]):
 
     queryset = Worker.objects.order_by("name")
     serializer_class = WorkerSerializer
+    permission_classes = [permissions.IsAuthenticated, MayOperate]
     filterset_fields = ["kind", "host"]
     ordering_fields = ["name", "started_at", "heartbeat_at"]
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        alive = set(crews.alive().values_list("pk", flat=True))
+        return {**super().get_serializer_context(), "running": crews.running(), "alive": alive}
+
+    @extend_schema(request=None, responses={202: WorkerSerializer, **NO_DRAIN})
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str) -> Response:
+        """Have a worker claim nothing more, finish what it runs and end; staff may. What keeps it
+        running (`up`, systemd) starts it anew: to keep work away, pause its queue."""
+        worker = self.get_object()
+        if not crews.drain(worker, by=cast("User", request.user)):
+            raise ConflictError("It drains already, or has nothing to drain.")
+        worker.refresh_from_db()
+        return Response(self.get_serializer(worker).data, status=202)
+
+
+class QueueViewSet(viewsets.ViewSet):
+    """The queues that something is known of. They belong to no team."""
+
+    @extend_schema(responses=QueueSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """How each stands: what waits and runs, since when, and what holds it back."""
+        return Response(QueueSerializer(queues.all(), many=True).data)

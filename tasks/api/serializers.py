@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from tasks import crews
+from tasks.api.pauses import PauseSerializer
 from tasks.checks import is_alive
 from tasks.live import report
 from tasks.models import Event, Task, Worker
@@ -132,6 +134,10 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     alive = serializers.SerializerMethodField(help_text="Whether its heartbeat is fresh")
+    running = serializers.SerializerMethodField(help_text="Attempts that it minds now")
+    draining = serializers.SerializerMethodField(
+        help_text="Whether it was asked to claim nothing more and then to end"
+    )
 
     class Meta:
         model = Worker
@@ -146,8 +152,44 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
             "started_at",
             "heartbeat_at",
             "alive",
+            "running",
+            "draining",
+            "drain_asked_at",
         ]
         read_only_fields = fields
 
     def get_alive(self, worker: Worker) -> bool:
-        return is_alive(worker)
+        alive = self.context.get("alive")
+        return is_alive(worker) if alive is None else worker.pk in alive
+
+    def get_running(self, worker: Worker) -> int:
+        running = self.context.get("running")
+        return int((crews.running() if running is None else running)[worker.name])
+
+    def get_draining(self, worker: Worker) -> bool:
+        return worker.drain_asked_at is not None
+
+
+class CanarySerializer(serializers.Serializer[Any]):
+    sent_at = serializers.DateTimeField()
+    returned_at = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True, help_text="From being sent to having run")
+    age_seconds = serializers.FloatField(
+        source="age", help_text="Since the last came back, or since one was sent that has not"
+    )
+    late = serializers.BooleanField(help_text="Whether the queue stands still beside free workers")
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    waiting = serializers.IntegerField(help_text="Tasks, retries and those for later included")
+    oldest_seconds = serializers.FloatField(
+        source="oldest", help_text="That the oldest of those that could start now has waited"
+    )
+    running = serializers.IntegerField(help_text="Tasks")
+    slots = serializers.IntegerField(
+        source="slots.all", help_text="Attempts that its living workers have room for"
+    )
+    slots_free = serializers.IntegerField(source="slots.free")
+    paused = PauseSerializer(source="pause", allow_null=True, help_text="null unless held back")
+    canary = CanarySerializer(allow_null=True, help_text="null while none is sent")

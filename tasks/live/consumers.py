@@ -27,6 +27,7 @@ from uuid import UUID
 
 from accounts import policy
 from accounts.models import User
+from accounts.models.teams import PLATFORM
 from accounts.policy import Verb
 from tasks import places
 from tasks.live import report
@@ -202,7 +203,9 @@ def _events_after(pk: UUID, after: int, until: int) -> list[dict[str, Any]]:
 
 
 def _teams(user: User) -> frozenset[int]:
-    return frozenset(policy.teams_where(user, Verb.SEE).values_list("pk", flat=True))
+    """Without the platform's own, whose canaries are no news."""
+    teams = policy.teams_where(user, Verb.SEE).exclude(name=PLATFORM)
+    return frozenset(teams.values_list("pk", flat=True))
 
 
 def _tasks(teams: Set[int], after: int | None) -> tuple[list[Task], dict[UUID, Place | None]]:

@@ -7,7 +7,19 @@ from tasks.models.events import Event
 from tasks.models.pauses import Pause
 from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
+from tasks.models.totals import Total
 from tasks.models.turns import Turn
 from tasks.models.workers import Worker
 
-__all__ = ["Attempt", "Canary", "Chore", "Event", "Pause", "Tally", "Task", "Turn", "Worker"]
+__all__ = [
+    "Attempt",
+    "Canary",
+    "Chore",
+    "Event",
+    "Pause",
+    "Tally",
+    "Task",
+    "Total",
+    "Turn",
+    "Worker",
+]

@@ -1,4 +1,6 @@
-"""Proof that work flows: a small task is sent through each queue, and its return is dated."""
+"""Proof that work flows: a small task is sent through each queue, and its return is dated.
+
+How and when, `tasks.canaries` says."""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ from django.db import models
 
 
 class Canary(models.Model):
-    """One queue's canary, the last that was sent and the last that came back."""
+    """One queue's canaries. `sent_at` is when the last one was sent that has come back, or, while
+    none comes back, the first of those."""
 
     queue = models.CharField(max_length=63, unique=True)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -19,3 +22,10 @@ class Canary(models.Model):
 
     def __str__(self) -> str:
         return self.queue
+
+    @property
+    def out(self) -> bool:
+        """Whether one was sent and none has come back since."""
+        if self.sent_at is None:
+            return False
+        return self.returned_at is None or self.returned_at < self.sent_at

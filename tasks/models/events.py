@@ -27,6 +27,10 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["task", "seq"]
+        indexes = [
+            # What retention looks for: the oldest lines.
+            models.Index(fields=["at"], name="tasks_event_log", condition=models.Q(kind="log")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["task", "seq"], name="tasks_event_once"),
         ]

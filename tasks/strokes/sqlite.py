@@ -83,7 +83,7 @@ def take(best: str, params: Sequence[Any], worker: str) -> tuple[dict[str, Any] 
         seen = cursor.fetchone()
         if seen is None or seen[1]:
             return None, seen is not None
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             lease = _stored(moment + timedelta(seconds=settings.LEASE_SECONDS))
             sql = _TAKE.format(best=best, **TABLES)
             cursor.execute(sql, (worker, lease, now, now, *params))
@@ -107,7 +107,7 @@ def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: flo
     moment = datetime.now(UTC)
     now, task = _stored(moment), UUID(str(task_id)).hex
     again = None if callback is None else _stored(moment + timedelta(seconds=callback))
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         _run(cursor, _SUCCEED, (now, now, result, again, task, attempt))
         found = cursor.fetchall()
         if not found:

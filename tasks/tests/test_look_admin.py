@@ -41,7 +41,7 @@ def test_it_works(staff, mate, team):
     assert f'data-live="task:{run.task.pk}"' in listed
     page = browser.get(page_of(run.task)).content.decode()
     assert "half a &lt;b&gt;line&lt;/b&gt;" in page
-    assert f'data-live-src="{LIST}{run.task.pk}/_live/"' in page
+    assert f'data-live-src="{LIST}{run.task.pk}/_live/?least=debug"' in page
     assert "backdrop/live.js" in page
 
 

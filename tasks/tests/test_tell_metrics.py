@@ -38,7 +38,7 @@ def scraped(text: str | None = None) -> dict[tuple[str, tuple[tuple[str, str], .
     return found
 
 
-def value(name: str, samples=None, **labels: str) -> float | None:
+def value(name: str, samples=None, /, **labels: str) -> float | None:
     samples = scraped() if samples is None else samples
     return samples.get((name, tuple(sorted(labels.items()))))
 
@@ -288,3 +288,40 @@ def test_what_is_held_back_does_not_seem_to_wait_for_workers(team, owner):
     for name in ("held", "turns"):
         assert value("task_queue_depth", samples, queue=name) == 1
         assert value("task_oldest_queued_seconds", samples, queue=name) == 0
+
+
+@pytest.mark.django_db
+def test_attempts_are_counted_by_how_they_ended_and_outlive_their_rows(run, team):
+    for outcome in (Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.LOST, Outcome.TIMED_OUT):
+        run(outcome)
+    retried = queue.push(job="toy-nothing", team=team, max_attempts=2)
+    for number, outcome in ((1, Outcome.LOST), (2, Outcome.SUCCEEDED)):
+        Task.objects.filter(pk=retried.pk).update(run_at=timezone.now())
+        assert queue.claim(["default"], "w").pk == retried.pk
+        assert transitions.finish(retried.pk, number, outcome)
+    Task.objects.all().delete()
+    samples = scraped()
+    told = {
+        str(how): value("task_attempts_total", samples, job="toy-nothing", outcome=str(how))
+        for how in Outcome
+    }
+    assert told == {
+        "succeeded": 3,
+        "lost": 2,
+        "timed_out": 1,
+        "failed": 0,
+        "crashed": 0,
+        "cancelled": 0,
+        "interrupted": 0,
+    }
+
+
+@pytest.mark.django_db
+def test_what_is_held_back_and_kept_apart_is_told(team, owner):
+    task = queue.push(job="toy-nothing", team=team)
+    Task.objects.filter(pk=task.pk).update(quarantined_at=timezone.now())
+    pauses.pause("job", "toy-sleep", by=owner)
+    samples = scraped()
+    assert value("task_quarantined", samples, job="toy-nothing") == 1
+    assert value("task_quarantined", samples, job="toy-sleep") == 0
+    assert value("task_paused", samples, kind="job", name="toy-sleep") == 1

@@ -89,9 +89,10 @@ def prepare(folder: Path, url: str, redis: str, lease: float) -> dict[str, str]:
         "REDIS_URL": redis,
         "CHAOS_LEASE_SECONDS": str(lease),
         "HOST": "127.0.0.1",
+        "LOG_LEVEL": "INFO",
         **{name: secrets.token_urlsafe(48) for name in names},
     }
-    os.environ.update(environment, VAR_DIR=str(folder / "harness"))
+    os.environ.update(environment, VAR_DIR=str(folder / "harness"), LOG_LEVEL="ERROR")
     import django
     from django.core.management import call_command
 

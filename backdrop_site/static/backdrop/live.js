@@ -6,6 +6,7 @@
  *
  *   data-live="task:<id>"      this element shows one task      (socket /ws/tasks/<id>)
  *   data-live="tasks"          this element shows a list        (socket /ws/tasks)
+ *   data-live="clock"          this element shows what no socket tells of: fetched every two seconds
  *   data-live-src="/…/"        address of the fragment ("_….html") that is this element's INSIDE.
  *                              Fetched on every change of status and, while the socket is silent,
  *                              every two seconds; it replaces innerHTML. Without it only figures
@@ -290,7 +291,7 @@
     }
 
     open() {
-      if (this.roots.size === 0 || this.socket || this.refused) return;
+      if (this.key === "clock" || this.roots.size === 0 || this.socket || this.refused) return;
       const socket = new WebSocket(this.address());
       this.socket = socket;
       socket.onmessage = (message) => this.hear(JSON.parse(message.data));
