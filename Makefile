@@ -24,8 +24,7 @@ up: environment ## start web, worker and daemon; Ctrl-C stops them
 test: dev-environment ## check, and every test against real servers
 	@$(PYTHON) scripts/system.py need test
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest $(TESTS)
-	@$(BIN)/python tests/run_on_postgres.py
+	@$(BIN)/python tests/run.py $(TESTS)
 
 check: dev-environment ## linters, types, import contracts, Django's own checks
 	@sh scripts/check.sh

@@ -19,6 +19,32 @@ if TYPE_CHECKING:
     from tests.seaweed import S3Place, SeaweedServer
     from tests.web import Web
 
+# Company ------------------------------------------------------------------------------------------
+
+ALONE = (
+    "tests/chaos/",
+    "tests/browser/",
+    "tests/uploads/",
+    "tasks/tests/test_cancel_task.py",
+    "tasks/tests/test_cost_little.py",
+    "tasks/tests/test_share_chores.py",
+    "tasks/tests/test_stop_workers.py",
+    "tasks/tests/test_survive_death.py",
+    "tasks/tests/test_wake_workers.py",
+    "backups/tests/test_break_backup.py",
+    "backups/tests/test_break_restore.py",
+    "backups/tests/test_run_scheduler.py",
+    "backups/rpc/tests/test_follow_progress.py",
+)
+"""Files whose tests measure time, or take the whole machine; see `tests/run.py`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker("alone")
+
+
 # accounts: who is asking --------------------------------------------------------------------------
 
 PASSWORD = "correct horse battery staple"

@@ -1,0 +1,44 @@
+"""Runs all tests, in the order and company that suits them.
+
+    python tests/run.py [pytest arguments]
+
+With arguments it is plain pytest. Without, three stages: files that bear company two at a time, a
+process for each core; then those that measure time or fill the machine, one after another; then
+what depends on Backdrop's own database once more, on PostgreSQL. All are run whatever fails.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTEST = [sys.executable, "-m", "pytest"]
+
+STAGES = {
+    "in company": [*PYTEST, "-m", "not alone", "-n", "2", "--dist", "loadfile"],
+    "alone": [*PYTEST, "-m", "alone"],
+    "on PostgreSQL": [sys.executable, "tests/run_on_postgres.py"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        return subprocess.run([*PYTEST, *arguments], cwd=ROOT).returncode
+    failed = [name for name, command in STAGES.items() if not _passes(name, command)]
+    if failed:
+        print(f"Tests failed: {', '.join(failed)}.")  # noqa: T201
+    return bool(failed)
+
+
+def _passes(name: str, command: list[str]) -> bool:
+    begun = time.monotonic()
+    status = subprocess.run(command, cwd=ROOT).returncode
+    print(f"Tests {name}: status {status}, {time.monotonic() - begun:.0f} s", flush=True)  # noqa: T201
+    return status == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
