@@ -46,6 +46,7 @@ SHOWS = {
     "backup": "backup",
     "task": "task",
     "task_card": "task",
+    "task_events": "task",
     "task_progress": "task",
 }
 LISTS = (
@@ -58,7 +59,10 @@ LISTS = (
     "channels",
     "backups",
     "tasks",
+    "workers",
+    "workers_rows",
 )
+STAFF = ("worker_drain", "pause", "resume")  # about no team's; POST only
 FRAGMENTS = ("overview", "tasks_rows", "task_progress")
 NEW = ("database_new", "destination_new", "plan_new", "schedule_new", "channel_new")
 
@@ -73,13 +77,14 @@ def rows(database, destination, plan, schedule, channel, backup, proof) -> dict[
         "channel": channel,
         "backup": backup,
         "task": backup.task,
+        "worker": Worker.objects.create(name="w:1:1", host="w", pid=1, heartbeat_at=timezone.now()),
     }
 
 
 @pytest.fixture
 def address(rows):
     """address("backup_edit"): where it is, for the row of the fixtures that it takes."""
-    takes = {**BUTTONS, **CHANGES, **RUNS, **SHOWS}
+    takes = {**BUTTONS, **CHANGES, **RUNS, **SHOWS, "worker_drain": "worker"}
 
     def find(name: str) -> str:
         return reverse(name, args=[rows[takes[name]].pk] if name in takes else [])
@@ -98,7 +103,7 @@ def test_it_works(client, owner, address):
 
 
 def test_every_address_is_tested_here():
-    known = {*LISTS, "tasks_rows", *NEW, *SHOWS, *CHANGES, *RUNS, *BUTTONS}
+    known = {*LISTS, "tasks_rows", *NEW, *SHOWS, *CHANGES, *RUNS, *BUTTONS, *STAFF}
     assert {pattern.name for pattern in page_urls.urlpatterns} == known
 
 
@@ -107,6 +112,13 @@ def test_a_visitor_is_sent_to_log_in(client, address, name):
     for answer in (client.get(address(name)), client.post(address(name))):
         assert answer.status_code == 302
         assert answer.url.startswith("/login?next=")
+
+
+@pytest.mark.parametrize("name", STAFF)
+def test_only_staff_press_what_concerns_all_teams(client, owner, address, name):
+    client.force_login(owner)
+    assert client.get(address(name)).status_code == 405
+    assert client.post(address(name), {"what": "queue:default"}).status_code == 403
 
 
 @pytest.mark.parametrize("name", [*SHOWS, *CHANGES, *RUNS, *BUTTONS])
