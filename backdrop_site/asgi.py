@@ -13,6 +13,7 @@ _pages = get_asgi_application()
 from django.db import connections  # noqa: E402
 
 from tasks.live.routing import websocket_urlpatterns  # noqa: E402
+from tasks.uploads import door  # noqa: E402
 
 # Under ASGI every request runs in a thread of its own, so that a connection kept after it would
 # never be used again. The live updates have threads that stay, and keep theirs.
@@ -20,5 +21,5 @@ for alias in connections:
     connections.settings[alias]["CONN_MAX_AGE"] = 0
 
 application = ProtocolTypeRouter(
-    {"http": _pages, "websocket": URLRouter(websocket_urlpatterns)},
+    {"http": door.in_front_of(_pages), "websocket": URLRouter(websocket_urlpatterns)},
 )

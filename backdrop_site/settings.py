@@ -34,6 +34,12 @@ WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
 REDIS_URL = env.str("REDIS_URL", "", validate=environment.REDIS) or given("REDIS_URL")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 20 * 2**30, validate=environment.SOME)
+UPLOAD_QUOTA_BYTES = env.int("UPLOAD_QUOTA_BYTES", 100 * 2**30, validate=environment.SOME)
+UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 100, validate=environment.SOME)
+UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=environment.SOME)
+UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
+RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)
 DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------

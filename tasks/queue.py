@@ -38,12 +38,14 @@ def push(
     stall_seconds: int | None = None,
     idempotency_key: str | None = None,
     request_digest: str = "",
+    status: Status = Status.QUEUED,
 ) -> Task:
     """Ask for work, in the caller's transaction; it may start once that has committed.
 
     Limits left out are the job's. With an `idempotency_key` the same request by the same owner
     gives the same task again (`task.fresh` tells which), another request under that key raises
     IdempotencyConflictError; a request is told by `request_digest`, else by job and args.
+    With the status AWAITING_UPLOAD it waits for its file first.
     Raises UnknownJobError.
     """
     kind = known_job(job)
@@ -69,6 +71,7 @@ def push(
         idempotency_key=idempotency_key or None,
         request_digest=digest if idempotency_key else "",
         seq=1,
+        status=status,
     )
     try:
         with transaction.atomic():

@@ -49,6 +49,16 @@ Run = Callable[[Context], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What files a job takes. Only a job with an intake can be asked for by `/task/request`."""
+
+    types: tuple[str, ...] = ()
+    """Media types as seen in the content; `image/*` takes all images, none given takes all."""
+    max_bytes: int | None = None
+    """Less than the service's own limit, where a job wants that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A kind of work. `run` runs in a child process; the callbacks run in its minder or reaper."""
 
@@ -66,6 +76,8 @@ class Job:
     stall_seconds: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
+    intake: Intake | None = None
+    """Whether it works on an uploaded file, and which."""
 
 
 _jobs: dict[str, Job] = {}

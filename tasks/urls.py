@@ -11,6 +11,7 @@ router.register("events", api.EventViewSet, basename="event")
 router.register("workers", api.WorkerViewSet, basename="worker")
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("task/request", api.RequestView.as_view(), name="service-request"),
     path("task/status/<uuid:pk>", api.StatusView.as_view(), name="service-status"),
     path("task/cancel/<uuid:pk>", api.CancelView.as_view(), name="service-cancel"),
     path("task/result/<uuid:pk>", api.ResultView.as_view(), name="service-result"),

@@ -1,12 +1,14 @@
 """The REST door to tasks: `/task/…` for their clients, `/api/…` for those who look after them."""
 
 from tasks.api.control import CancelView, ResultView
+from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.status import StatusView
 
 __all__ = [
     "CancelView",
     "EventViewSet",
+    "RequestView",
     "ResultView",
     "StatusView",
     "TaskViewSet",

@@ -1,5 +1,6 @@
 """What long work is doing."""
 
+from tasks.models.artifacts import Artifact
 from tasks.models.attempts import Attempt
 from tasks.models.canaries import Canary
 from tasks.models.chores import Chore
@@ -8,6 +9,19 @@ from tasks.models.pauses import Pause
 from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
 from tasks.models.turns import Turn
+from tasks.models.uploads import Upload
 from tasks.models.workers import Worker
 
-__all__ = ["Attempt", "Canary", "Chore", "Event", "Pause", "Tally", "Task", "Turn", "Worker"]
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "Canary",
+    "Chore",
+    "Event",
+    "Pause",
+    "Tally",
+    "Task",
+    "Turn",
+    "Upload",
+    "Worker",
+]

@@ -13,7 +13,7 @@ from pathlib import Path
 from tasks.errors import JobError, PermanentError
 from tasks.models import Task
 from tasks.periodic import periodic
-from tasks.registry import Job, register
+from tasks.registry import Intake, Job, register
 
 
 def note(context, what: str) -> None:
@@ -209,6 +209,23 @@ for run in (
 ):
     name = f"toy-{run.__name__.replace('_', '-')}"
     register(Job(name=name, run=run, title=f"Toy: {run.__name__}", backoff=QUICK, ended=tell_end))
+register(
+    Job(
+        name="toy-file",
+        run=nothing,
+        title="Toy: file",
+        intake=Intake(),
+        options={"properties": {"level": {"type": "integer", "maximum": 9}}},
+    )
+)
+register(
+    Job(
+        name="toy-text",
+        run=nothing,
+        title="Toy: text",
+        intake=Intake(types=("text/*",), max_bytes=5_000_000),
+    )
+)
 register(
     Job(
         name="toy-open",
