@@ -40,6 +40,7 @@ UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 100, validate=environment.SOME)
 UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=environment.SOME)
 UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
 RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)
+RESULT_REDIRECT = env.bool("RESULT_REDIRECT", False)
 DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(UPLOAD_DIR)},
     },
+    "files": environment.file_storage(env, UPLOAD_DIR),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Serves the apps' own files without a collectstatic step; whitenoise in front does the headers.

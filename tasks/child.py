@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,12 +18,14 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import connections
 
-from tasks import clock, processes, reports
+from tasks import artifacts, clock, processes, reports
 from tasks.errors import CancelledError, FencedError, JobError
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
 from tasks.states import Status
+from tasks.uploads import inputs
+from tasks.uploads.inputs import Input
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +162,7 @@ class Report:
         self._unit = ""
         self._asking = threading.Lock()
         self._asked = 0
+        self._artifacts = 0
 
     def progress(self, done: int, total: int | None = None, *, unit: str = "bytes") -> None:
         if unit != self._unit:
@@ -191,6 +194,13 @@ class Report:
                 if answer.get("number") == self._asked:
                     return
         raise FencedError
+
+    def input(self) -> AbstractContextManager[Input]:
+        return inputs.given(self.task_id)
+
+    def artifact(self, name: str, content_type: str = "") -> AbstractContextManager[Path]:
+        self._artifacts += 1
+        return artifacts.making(self, name, content_type, self._artifacts)
 
     def confirm(self) -> None:
         mine = Task.objects.filter(

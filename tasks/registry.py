@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tasks.models import Task
+    from tasks.uploads.inputs import Input
 
 
 class Context(Protocol):
@@ -43,6 +47,16 @@ class Context(Protocol):
 
     def confirm(self) -> None:
         """Ask the row whether this attempt still owns the task; raises FencedError if not."""
+
+    def input(self) -> AbstractContextManager[Input]:
+        """The file that the task was given (see `Intake`): `with context.input() as given:`."""
+
+    def artifact(self, name: str, content_type: str = "") -> AbstractContextManager[Path]:
+        """A file to be written as the task's result: `with context.artifact("a.csv") as path:`.
+
+        It can be fetched once the attempt has succeeded; of one that fails nothing stays. Without
+        a media type its content tells.
+        """
 
 
 Run = Callable[[Context], Mapping[str, Any] | None]

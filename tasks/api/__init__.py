@@ -1,8 +1,9 @@
 """The REST door to tasks: `/task/…` for their clients, `/api/…` for those who look after them."""
 
-from tasks.api.control import CancelView, ResultView
+from tasks.api.control import CancelView
 from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
+from tasks.api.results import ResultView
 from tasks.api.status import StatusView
 
 __all__ = [

@@ -191,6 +191,19 @@ def tell_end(task: Task) -> None:
             file.write(f"{task.pk} {task.status} {task.attempt}\n")
 
 
+def reverse(context):
+    """Brings the file back to front, in as many copies as asked for."""
+    with context.input() as given:
+        content = given.path.read_bytes()
+    for number in range(context.args.get("options", {}).get("copies", 1)):
+        with context.artifact(f"copy-{number}-{given.filename or 'file'}") as path:
+            path.write_bytes(content[::-1])
+            note(context, "written")
+            if context.attempt <= context.args.get("options", {}).get("fail", 0):
+                raise JobError("It went wrong.")
+    return {"size": given.size}
+
+
 QUICK = (0.1, 0.2)
 
 for run in (
@@ -212,10 +225,15 @@ for run in (
 register(
     Job(
         name="toy-file",
-        run=nothing,
+        run=reverse,
         title="Toy: file",
         intake=Intake(),
-        options={"properties": {"level": {"type": "integer", "maximum": 9}}},
+        options={
+            "properties": {
+                "copies": {"type": "integer", "maximum": 9},
+                "fail": {"type": "integer"},
+            }
+        },
     )
 )
 register(

@@ -29,7 +29,7 @@ from tasks.uploads.refusals import UploadError
 logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
 METHODS = "POST, HEAD, PATCH, DELETE, OPTIONS"
 
 

@@ -51,7 +51,7 @@ def _part(address: str, upload: Upload) -> Upload:
 
 
 def _copy(part: Upload, writer: Writer) -> None:
-    with files.held(part.pk) as path:
+    with files.held(files.key_of(part.pk)) as path:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         offset = 0

@@ -256,7 +256,7 @@ def terminate(upload: Upload) -> bool:
 
 def remove(upload: Upload) -> None:
     """Remove the bytes; the row stays, and says when."""
-    files.remove(upload.pk)
+    files.remove(files.key_of(upload.pk))
     Upload.objects.filter(pk=upload.pk, gone_at__isnull=True).update(
         gone_at=clock.now(), writer=F("writer") + 1
     )

@@ -156,6 +156,7 @@ class Writer:
                 raise refusals.differs("SHA-256", upload.wanted_sha256, sha256)
             found = self._refuse_type()
             os.fsync(self._handle)
+            files.hand_over(files.key_of(upload.pk))
         except OSError as error:
             raise _full(error) from None
         except UploadError:
@@ -220,7 +221,7 @@ def _append(handle: int, pieces: Sequence[bytes], offset: int) -> None:
 def _locked(pk: UUID) -> int:
     """The file, held by us alone. Raises UploadError (503) where another doesn't let go."""
     try:
-        handle = os.open(files.prepare(pk), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(files.path_of(pk), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _full(error) from None
     limit = time.monotonic() + LOCK_SECONDS

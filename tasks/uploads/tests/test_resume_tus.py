@@ -319,9 +319,7 @@ def test_what_is_complete_expires_no_more(tus):
 
 
 def checksum(name: str, data: bytes) -> str:
-    digest = (
-        zlib.crc32(data).to_bytes(4) if name == "crc32" else hashlib.new(name, data).digest()
-    )
+    digest = zlib.crc32(data).to_bytes(4) if name == "crc32" else hashlib.new(name, data).digest()
     return f"{name} {base64.b64encode(digest).decode()}"
 
 

@@ -181,7 +181,7 @@ def test_the_same_key_asks_once(service):
     [
         ({"job": "toy-nothing"}, "job"),
         ({"job": "no such"}, "job"),
-        ({"job": "toy-file", "options": {"level": 10}}, "options.level"),
+        ({"job": "toy-file", "options": {"copies": 10}}, "options.copies"),
         ({"job": "toy-file", "options": {"other": 1}}, "options"),
         ({"job": "toy-file", "size": -1}, "size"),
         ({"job": "toy-file", "sha256": "x"}, "sha256"),
