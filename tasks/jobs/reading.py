@@ -1,0 +1,22 @@
+"""Reading the given file with progress, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.registry import Context
+from tasks.uploads.inputs import Input
+
+BLOCK = 1 << 20
+
+
+def blocks(given: Input, context: Context, verb: str) -> Iterator[bytes]:
+    """The file's bytes; the task's progress says how many have been read."""
+    context.message(verb)
+    done = 0
+    context.progress(0, given.size)
+    with given.path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+            done += len(block)
+            context.progress(done, given.size)
