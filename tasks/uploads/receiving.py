@@ -116,7 +116,7 @@ async def receive_into(
             lambda: Writer.take(upload, at=at, from_start=whole, provisional=checking is not None)
         )
         try:
-            await _guarded(_pour(writer, pieces, checking), writer, hold)
+            await _guarded(_Pour(writer, pieces, checking), writer, hold)
             await in_thread(lambda: _end(writer, checking, whole=whole))
         finally:
             await in_thread(writer.close)
@@ -134,73 +134,93 @@ def _end(writer: Writer, checking: tus.Checking | None, *, whole: bool) -> None:
         writer.finish()
 
 
-async def _guarded(pouring: Any, writer: Writer, hold: _Hold) -> None:
+async def _guarded(pour: _Pour, writer: Writer, hold: _Hold) -> None:
     """Pour until the end, or until we are overtaken, cancelled, or nothing comes any more."""
-    pour = asyncio.create_task(pouring)
-    watch = asyncio.create_task(_watch(writer, hold))
+    pouring = asyncio.create_task(pour.run())
+    watch = asyncio.create_task(_watch(pour, writer, hold))
     try:
-        await asyncio.wait({pour, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if watch.done() and not pour.done():
+        await asyncio.wait({pouring, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not pouring.done():
             watch.result()  # raises what ended it
-        await pour
+        await pouring
     finally:
-        for task in (pour, watch):
+        for task in (pouring, watch):
             task.cancel()
-        await asyncio.gather(pour, watch, return_exceptions=True)
+        await asyncio.gather(pouring, watch, return_exceptions=True)
 
 
-async def _watch(writer: Writer, hold: _Hold) -> None:
-    """Ends, by raising, when this request may not go on."""
-    last, moved = writer.offset, asyncio.get_running_loop().time()
+async def _watch(pour: _Pour, writer: Writer, hold: _Hold) -> None:
+    """Ends, by raising, when this request may not go on. What came by then is written first."""
+    clock = asyncio.get_running_loop().time
+    last, moved = writer.offset, clock()
     while True:
-        try:
-            await asyncio.wait_for(hold.overtaken.wait(), TICK)
-        except TimeoutError:
-            await in_thread(writer.note)
-        else:
-            await in_thread(writer.note)  # says why, where it was cancelled
+        overtaken = await _happens(hold.overtaken, TICK)
+        await pour.flush()
+        await in_thread(writer.note)  # says why, where it was cancelled
+        if overtaken:
             raise refusals.overtaken()
-        now = asyncio.get_running_loop().time()
         if writer.offset != last:
-            last, moved = writer.offset, now
-        elif now > moved + settings.UPLOAD_IDLE_SECONDS:
+            last, moved = writer.offset, clock()
+        elif clock() > moved + settings.UPLOAD_IDLE_SECONDS:
             raise UploadError(
                 408, f"Nothing came for {settings.UPLOAD_IDLE_SECONDS:g} s. Go on with the rest."
             )
 
 
-async def _pour(
-    writer: Writer, pieces: AsyncIterator[bytes], checking: tus.Checking | None
-) -> None:
-    """Write batch by batch; what came before the connection broke is written too."""
-
-    def write(batch: list[bytes]) -> asyncio.Future[None]:
-        return asyncio.ensure_future(in_thread(lambda: _write(writer, batch, checking)))
-
-    batch: list[bytes] = []
-    size = 0
-    writing: asyncio.Future[None] | None = None
-    broken: GoneError | None = None
+async def _happens(event: asyncio.Event, within: float) -> bool:
     try:
-        async for piece in pieces:
-            batch.append(piece)
-            size += len(piece)
-            if size >= BATCH or len(batch) >= PIECES:
-                if writing is not None:
-                    await writing
-                writing, batch, size = write(batch), [], 0
-    except GoneError as error:
-        broken = error
-    if writing is not None:
-        await writing
-    if batch:
-        await write(batch)
-    if broken is not None:
-        raise broken
+        await asyncio.wait_for(event.wait(), within)
+    except TimeoutError:
+        return False
+    return True
 
 
-def _write(writer: Writer, batch: list[bytes], checking: tus.Checking | None) -> None:
-    if checking is not None:
-        for piece in batch:
-            checking.update(piece)
-    writer.write(batch)
+class _Pour:
+    """Gathers pieces into batches; while one is being written the next is gathered."""
+
+    def __init__(
+        self, writer: Writer, pieces: AsyncIterator[bytes], checking: tus.Checking | None
+    ) -> None:
+        self._writer, self._pieces, self._checking = writer, pieces, checking
+        self._batch: list[bytes] = []
+        self._size = 0
+        self._turn = asyncio.Lock()  # batches are written in their order
+        self._writing: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """To the end of the body. What came before a connection broke is written too."""
+        try:
+            async for piece in self._pieces:
+                self._batch.append(piece)
+                self._size += len(piece)
+                if self._size >= BATCH or len(self._batch) >= PIECES:
+                    await self._start()
+        except GoneError:
+            await self.flush()
+            raise
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Returns once all that has come is written."""
+        await self._start()
+        async with self._turn:
+            await self._written()
+
+    async def _start(self) -> None:
+        """Begin to write what has been gathered, once what came before is written."""
+        async with self._turn:
+            await self._written()
+            if self._batch:
+                batch, self._batch, self._size = self._batch, [], 0
+                self._writing = asyncio.ensure_future(in_thread(lambda: self._write(batch)))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    def _write(self, batch: list[bytes]) -> None:
+        if self._checking is not None:
+            for piece in batch:
+                self._checking.update(piece)
+        self._writer.write(batch)

@@ -24,6 +24,13 @@ class Service:
         self.http = web.client(user)
         self.nobody = web.client()
 
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.http.close()
+        self.nobody.close()
+
     def ask(self, job: str = "toy-file", *, key: str = "", **body) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
         return self.http.post("/task/request", json={"job": job, **body}, headers=headers)
@@ -45,7 +52,5 @@ class Service:
 
 @pytest.fixture
 def service(web, owner) -> Iterator[Service]:
-    made = Service(web, owner)
-    yield made
-    made.http.close()
-    made.nobody.close()
+    with Service(web, owner) as made:
+        yield made
