@@ -12,6 +12,8 @@ router.register("workers", api.WorkerViewSet, basename="worker")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("task/request", api.RequestView.as_view(), name="service-request"),
+    path("task/upload/", api.UploadsView.as_view(), name="service-uploads"),
+    path("task/upload/<str:upload_id>", api.UploadView.as_view(), name="service-upload"),
     path("task/status/<uuid:pk>", api.StatusView.as_view(), name="service-status"),
     path("task/cancel/<uuid:pk>", api.CancelView.as_view(), name="service-cancel"),
     path("task/result/<uuid:pk>", api.ResultView.as_view(), name="service-result"),

@@ -5,6 +5,7 @@ from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.results import ResultView
 from tasks.api.status import StatusView
+from tasks.api.uploads import UploadsView, UploadView
 
 __all__ = [
     "CancelView",
@@ -13,5 +14,7 @@ __all__ = [
     "ResultView",
     "StatusView",
     "TaskViewSet",
+    "UploadView",
+    "UploadsView",
     "WorkerViewSet",
 ]
