@@ -8,6 +8,7 @@ from tasks import api
 router = Router()
 router.register("tasks", api.TaskViewSet, basename="task")
 router.register("events", api.EventViewSet, basename="event")
+router.register("jobs", api.JobViewSet, basename="job")
 router.register("workers", api.WorkerViewSet, basename="worker")
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,6 +1,7 @@
 """The REST door to tasks: `/task/…` for their clients, `/api/…` for those who look after them."""
 
 from tasks.api.control import CancelView
+from tasks.api.jobs import JobViewSet
 from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.results import ResultView
@@ -10,6 +11,7 @@ from tasks.api.uploads import UploadsView, UploadView
 __all__ = [
     "CancelView",
     "EventViewSet",
+    "JobViewSet",
     "RequestView",
     "ResultView",
     "StatusView",

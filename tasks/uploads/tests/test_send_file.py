@@ -212,3 +212,15 @@ def test_what_had_arrived_when_the_connection_broke_can_be_gone_on_with(service)
     tus["Content-Type"] = "application/offset+octet-stream"
     assert service.nobody.patch(url, content=b"a" * 2_000_000, headers=tus).status_code == 204
     assert service.upload_at(url).sha256 == hashlib.sha256(b"a" * 3_000_000).hexdigest()
+
+
+def test_the_jobs_that_take_files_are_listed_with_what_they_take(service):
+    listed = {job["name"]: job for job in service.http.get("/api/jobs/").json()}
+    assert {"inspect", "compress", "toy-file"} <= set(listed)
+    assert "backup" not in listed
+    assert listed["toy-text"]["types"] == ["text/*"]
+    assert listed["toy-text"]["max_bytes"] == 5_000_000
+    assert listed["compress"]["options"]["properties"]["format"]["enum"] == ["gzip", "zstd"]
+    assert service.http.get("/api/jobs/compress/").json() == listed["compress"]
+    assert service.http.get("/api/jobs/backup/").status_code == 404
+    assert service.nobody.get("/api/jobs/").status_code == 401
