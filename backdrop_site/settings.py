@@ -247,6 +247,7 @@ SHUTDOWN_GRACE_SECONDS = env.float(
     "SHUTDOWN_GRACE_SECONDS", 30.0, validate=environment.NOT_NEGATIVE
 )
 QUEUE = env.str("QUEUE", "default")
+QUARANTINE_AFTER = 3  # attempts in a row that killed their process
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])  # modules with jobs, beside each app's jobs.py
 DAEMON_SERVICES = [
     "tasks.daemon.keep_house",

@@ -23,6 +23,7 @@ from tasks.errors import JobError, PermanentError
 from tasks.models import Task
 from tasks.periodic import periodic
 from tasks.registry import Context, Job
+from tasks.retries import Backoff
 
 
 @contextmanager
@@ -244,7 +245,7 @@ registry.register(
         title="Notification",
         ended=sending.ended,
         max_attempts=3,
-        backoff=(1.0, 2.0, 4.0),
+        backoff=Backoff(first=1.0, factor=2.0, most=4.0, jitter=0.1),
         deadline_seconds=60,
     )
 )

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, close_old_connections, connection, transaction
+from django.db.models import Exists, Q, QuerySet
 
 from backups import moments, runs
 from backups.models import Firing, Schedule
@@ -46,6 +47,8 @@ KEPT = timedelta(days=90)
 FAR = timedelta(hours=6)
 """A clock set back by less than this makes no moment come twice; by more, it was wrong before."""
 MOST_COUNTED = 1000
+NO_SCHEDULES = 9
+"""Ticks to rest, where there are none, before firings that were left are looked for."""
 
 
 async def serve(daemon: Daemon) -> None:
@@ -59,7 +62,7 @@ async def serve(daemon: Daemon) -> None:
             daemon.name, submit=lambda call: starters.submit(_with_connection, call)
         )
         while not daemon.stopping.is_set():
-            await loop.run_in_executor(thread, _with_connection, scheduler.tick)
+            await loop.run_in_executor(thread, scheduler.tick)
             await daemon.sleep(TICK)
 
 
@@ -79,26 +82,44 @@ class Scheduler:
         self._failing: set[str] = set()
         self._looked: datetime | None = None
         self._pruned: datetime | None = None
+        self._rest = 0
 
     def tick(self) -> None:
         """Look at everything once. Never raises: the next tick comes in a second."""
         try:
-            self.look(clock.read())
+            self._glance()
             self._failing.discard("tick")
         except Exception as error:
             self._log_once("tick", f"The scheduler failed with {type(error).__name__}.")
             connection.close()
 
-    def look(self, now: datetime) -> None:
+    def _glance(self) -> None:
+        """One query in most seconds: the schedules, the time, and whether a firing needs us."""
+        now = clock.now()
+        needed = _abandoned(now) | _untold(now) | Q(state=State.WAITING)
+        care = Exists(Firing.objects.filter(needed))
+        schedules = list(_schedules().annotate(now=clock.column(), care=care))
+        if schedules:
+            self.look(schedules[0].now, schedules, care=schedules[0].care)
+        elif self._rest:
+            self._rest -= 1
+        else:
+            self._rest = NO_SCHEDULES
+            self.look(clock.read(), [])
+
+    def look(
+        self, now: datetime, schedules: Iterable[Schedule] | None = None, *, care: bool = True
+    ) -> None:
         """Claim what is due at `now`, go on with what was left, tell what is late."""
         if self._looked is not None and now < self._looked:
             self._next.clear()  # the clock was set back
         self._looked = now
-        for schedule in Schedule.objects.filter(paused_at__isnull=True).order_by("pk"):
+        for schedule in _schedules() if schedules is None else schedules:
             self._look_at(schedule, now)
-        self._take_over(now)
-        self._end_waits(now)
-        _tell_late(now)
+        if care:
+            self._take_over(now)
+            self._end_waits(now)
+            _tell_late(now)
         if self._pruned is None or abs(now - self._pruned) > timedelta(hours=1):
             self._pruned = now
             Firing.objects.filter(moment__lt=now - KEPT).delete()
@@ -166,9 +187,7 @@ class Scheduler:
 
     def _take_over(self, now: datetime) -> None:
         """Firings whose daemon died, or failed, between the claim and the call."""
-        for firing in Firing.objects.filter(state=State.CLAIMED, held_until__lt=now).select_related(
-            "schedule"
-        ):
+        for firing in Firing.objects.filter(_abandoned(now)).select_related("schedule"):
             if now - firing.moment > GIVE_UP and now - firing.created_at > GIVE_UP:
                 _move(firing.pk, State.FAILED, note="It could not be started for an hour.")
                 continue
@@ -305,19 +324,28 @@ def _move(
     return bool(Firing.objects.filter(pk=pk, state=was).update(state=to, **changes))
 
 
+def _schedules() -> QuerySet[Schedule]:
+    return Schedule.objects.filter(paused_at__isnull=True).order_by("pk")
+
+
+def _abandoned(now: Any) -> Q:
+    """Claimed firings whose daemon died, or failed."""
+    return Q(state=State.CLAIMED, held_until__lt=now)
+
+
+def _untold(now: Any) -> Q:
+    """What could not be started, or has not begun within the grace, and nobody was told of it."""
+    failed = Q(state=State.FAILED)
+    unstarted = Q(state=State.CLAIMED)
+    queued = Q(state=State.STARTED, task__status=Status.QUEUED, task__attempt=0)
+    stuck = Q(moment__lt=now - GRACE, created_at__lt=now - GRACE)
+    recent = Q(late_told_at__isnull=True, moment__gt=now - timedelta(days=2))
+    return recent & (failed | stuck & (unstarted | queued))
+
+
 def _tell_late(now: datetime) -> None:
-    """Once each: what could not be started, and what has not begun within the grace."""
-    recent = Firing.objects.filter(late_told_at__isnull=True, moment__gt=now - timedelta(days=2))
-    failed = recent.filter(state=State.FAILED)
-    stuck = recent.filter(moment__lt=now - GRACE, created_at__lt=now - GRACE)
-    unstarted = stuck.filter(state=State.CLAIMED)
-    queued = stuck.filter(state=State.STARTED, task__status=Status.QUEUED, task__attempt=0)
-    for rows in (failed, unstarted, queued):
-        _tell_each(rows, now)
-
-
-def _tell_each(rows: Iterable[Firing], now: datetime) -> None:
-    for firing in rows:
+    """Once each."""
+    for firing in Firing.objects.filter(_untold(now)):
         with transaction.atomic():
             _tell(firing, now, due=firing.moment)
 

@@ -10,10 +10,8 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,11 +19,10 @@ from pathlib import Path
 
 from backups.pipeline import binaries
 from backups.pipeline.scratch import ScratchPostgres
-from benchmarks import measure, sample
+from benchmarks import measure, peers, sample
 from tests.seaweed import BUCKET, SeaweedServer
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = ROOT / ".bench-venv"
 DATABASE = "bench"
 
 
@@ -41,7 +38,7 @@ class Contender:
 def main() -> None:
     megabytes = int(os.environ.get("BENCH_MB", "1000"))
     rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
-    _prepare_peers()
+    peers.prepare()
     folder = Path(tempfile.mkdtemp(prefix="backdrop-bench-"))
     s3 = SeaweedServer()
     try:
@@ -55,14 +52,6 @@ def main() -> None:
         s3.close()
         shutil.rmtree(folder, ignore_errors=True)
     _report(runs, megabytes, rounds)
-
-
-def _prepare_peers() -> None:
-    """The peers' environment of their own, made once."""
-    if not (PEERS / "bin" / "aws").exists():
-        venv.create(PEERS, with_pip=True)
-        wanted = str(ROOT / "benchmarks" / "requirements.txt")
-        subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", "-r", wanted], check=True)
 
 
 def _environment(postgres: ScratchPostgres, s3: SeaweedServer, folder: Path) -> dict[str, str]:
@@ -105,7 +94,7 @@ def _contenders(postgres: ScratchPostgres, s3: SeaweedServer, folder: Path) -> l
     dump = f"{binaries.dump_for(postgres.installation.major).program('pg_dump')} " + (
         f"--no-password -h {server.host} -p {server.port} -U {server.user} {DATABASE}"
     )
-    upload = f"{PEERS / 'bin' / 'aws'} --endpoint-url {s3.endpoint} s3 cp - s3://{BUCKET}/peer/o"
+    upload = f"{peers.BIN / 'aws'} --endpoint-url {s3.endpoint} s3 cp - s3://{BUCKET}/peer/o"
     (folder / "local").mkdir()
     ours = [
         Contender(

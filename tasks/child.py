@@ -8,18 +8,22 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 from tasks import artifacts, clock, processes, reports
 from tasks.errors import CancelledError, FencedError, JobError
+from tasks.lease import DOWN
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
@@ -29,14 +33,17 @@ from tasks.uploads.inputs import Input
 
 logger = logging.getLogger(__name__)
 
+CONFIRM_SECONDS = 60.0  # to go on asking the row while the database is away
+_PLAIN_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM)
 LIKELIER_VICTIM = "500"  # out of memory, the kernel shall take this process and not its minder
 
 
 def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
     """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
     try:
-        _settle_in()
-        _run(job, Report(task, end, board), end)
+        settle_in("backdrop-job")
+        signal.signal(signal.SIGTERM, partial(_cancel, end))
+        run(job, Report(task, end, board), end)
         connections.close_all()
     except BaseException:  # not even CancelledError may get back into the worker's code
         logger.error("The end of task %s could not be told to its minder", task.pk)
@@ -47,32 +54,36 @@ def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
         os._exit(0)
 
 
-def _settle_in() -> None:
-    """A session and group of our own, signals as in a new program, cancelling by SIGTERM."""
+def settle_in(title: str) -> None:
+    """A session and group of our own, signals as in a new program."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
+    for number in _PLAIN_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _cancel)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    processes.name_this("backdrop-job")
+    processes.name_this(title)
     processes.untie_forks()  # a job's threads may end before what they have started
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(LIKELIER_VICTIM)
     sys.addaudithook(_guard_before_starting)
 
 
-def _cancel(number: int, frame: FrameType | None) -> None:
+def _cancel(end: socket.socket, number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the clean-up shall not be cancelled too
+    with suppress(OSError):
+        reports.send(end, "stopping")
     raise CancelledError
 
 
-def _run(job: Job, report: Report, end: socket.socket) -> None:
+def run(job: Job, report: Report, end: socket.socket) -> bool:
+    """Run the job and tell how it ended; whether that was in one of the ways that jobs may end."""
     try:
+        signal.signal(signal.SIGTERM, partial(_cancel, end))
         result = job.run(report)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         reports.send_result(end, result)
+        return True
     except CancelledError:
         reports.send(end, "cancelled")
     except FencedError:
@@ -85,9 +96,11 @@ def _run(job: Job, report: Report, end: socket.socket) -> None:
             permanent=error.permanent,
             retry_after=error.retry_after,
         )
+        return True
     except BaseException as error:
         logger.error("Task %s: %s", report.task_id, _trace(error))
         reports.send(end, "failed", error=_sentence(error), permanent=False, retry_after=None)
+    return False
 
 
 def _sentence(error: BaseException) -> str:
@@ -120,7 +133,7 @@ def _trace(error: BaseException | None) -> str:
     return f"{_trace(before)}\n{type(error).__name__} (its text is not logged)\n{told}"
 
 
-_guarded = False
+_guard = 0  # its process; -1 where there is none to be had
 
 
 def _guard_before_starting(event: str, _: tuple[Any, ...]) -> None:
@@ -134,20 +147,25 @@ def guard_group() -> None:
     A shell in our group waits for the end of a pipe that only we hold, then kills the group. The
     kernel's own tie (PDEATHSIG) would not do: it is to the thread that started the program.
     """
-    global _guarded  # noqa: PLW0603 (one per process)
-    if _guarded:
+    global _guard  # noqa: PLW0603 (one per process)
+    if _guard:
         return
-    _guarded = True
+    _guard = -1
     waiting, held = os.pipe()
     os.register_at_fork(after_in_child=lambda: os.close(held))
     null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
     script = "trap '' TERM INT HUP; read end; kill -9 0"
     actions = [(os.POSIX_SPAWN_DUP2, waiting, 0), *null]
     try:
-        os.posix_spawn("/bin/sh", ["sh", "-c", script], {}, file_actions=actions)
+        _guard = os.posix_spawn("/bin/sh", ["sh", "-c", script], {}, file_actions=actions)
     except OSError as error:
         logger.warning("No guard for the programs of a job: %s", error.strerror)
     os.close(waiting)
+
+
+def guard() -> int:
+    """The process id of that shell, or less than 1."""
+    return _guard
 
 
 class Report:
@@ -203,14 +221,27 @@ class Report:
         return artifacts.making(self, name, content_type, self._artifacts)
 
     def confirm(self) -> None:
+        row = self._ask_row()
+        if row is None:
+            raise FencedError
+        if row[0] is not None:
+            raise CancelledError
+
+    def _ask_row(self) -> tuple[datetime | None] | None:
+        """When we were asked to stop; None where the row is another's. While the database is away
+        it asks again: should that last, the minder ends us with the lease."""
         mine = Task.objects.filter(
             pk=self.task_id,
             status=Status.RUNNING,
             attempt=self.attempt,
             lease_expires_at__gt=clock.now(),
         )
-        row = mine.values_list("cancel_requested_at").first()
-        if row is None:
-            raise FencedError
-        if row[0] is not None:
-            raise CancelledError
+        limit = processes.now() + CONFIRM_SECONDS
+        while True:
+            try:
+                return mine.values_list("cancel_requested_at").first()
+            except DOWN:
+                if connection.in_atomic_block or processes.now() > limit:
+                    raise
+                connection.close()
+                time.sleep(settings.HEARTBEAT_SECONDS)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -18,6 +19,11 @@ def now(after: float = 0.0) -> Any:
     if connection.vendor == "sqlite":
         return timezone.now() + timedelta(seconds=after)
     return Now() + timedelta(seconds=after) if after else Now()
+
+
+def column() -> Any:
+    """This moment as a column of a query's answer."""
+    return Value(timezone.now()) if connection.vendor == "sqlite" else Now()
 
 
 def read() -> datetime:

@@ -82,12 +82,12 @@ class Pool:
         return self._watched.pulse.last()
 
     def has_been_idle(self) -> bool:
-        """Whether no attempt is running: no worker has a child, and had none for a while.
+        """Whether no attempt is running: no worker holds a slot, and none did for a while.
 
-        For a while, because the kernel's list of children may miss one when another ends.
+        For a while, because a worker may go from one attempt to the next.
         """
         now = processes.now()
-        if self._alive(3):
+        if self._watched.slots.holders() & self._alive(2):
             self._busy_at = now
         return now > self._busy_at + IDLE_SECONDS
 
@@ -110,7 +110,8 @@ def lead(queues: Sequence[str], workers: int, name: str, watched: worker.Watched
     connections.close_all()
     post_spawn.connect(_settle_in)
     Conf.WORKERS = workers
-    cluster = Cluster(broker=TokenBroker(name, queues=queues, name=name))
+    broker = TokenBroker(name, queues=queues, name=name, drain=watched.drain)
+    cluster = Cluster(broker=broker)
     cluster.start()
     cluster.sentinel.join()
     os._exit(0)

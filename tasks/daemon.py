@@ -15,16 +15,22 @@ import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from tasks import housekeeper, reaper, watcher
+from tasks import housekeeper, watcher
+from tasks.housekeeper import guarded, see, tend
 from tasks.models import Worker
-from tasks.periodic import Chore, Rounds
+from tasks.periodic import Rounds
+from tasks.presence import HEARTBEAT, Presence
+from tasks.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 STOP_SECONDS = 10.0
 LONGEST_PAUSE = 10.0
@@ -72,35 +78,45 @@ class Daemon:
 
 
 async def keep_house(daemon: Daemon) -> None:
-    """The heartbeat row, the reaper, and in a thread of their own the apps' periodic functions."""
-    presence = housekeeper.Presence(daemon.name, Worker.Kind.DAEMON)
-    chores = (presence.tell, reaper.reap, reaper.call_callbacks)
+    """The heartbeat row, what is seen to beside others, and in a thread of their own the apps'
+    periodic functions.
+    """
+    chores = Chores(daemon.name)
     with _thread("house") as house:
-        await asyncio.gather(
-            _every_tick(daemon, house, lambda: housekeeper.guarded(*chores)),
-            do_rounds(daemon),
-        )
-        await _in(house, lambda: housekeeper.guarded(presence.end))
+        await asyncio.gather(_keep_on(daemon, house, chores.do), do_rounds(daemon))
+        await _in(house, lambda: guarded(chores.presence.end))
+
+
+class Chores:
+    """What a daemon does in one tick; as a worker's housekeeper, without what takes a fork."""
+
+    def __init__(self, name: str) -> None:
+        self.presence = Presence(name, Worker.Kind.DAEMON)
+        self._upkeep = Upkeep(self.presence)
+
+    def do(self) -> float:
+        """All of it; how many seconds until the next."""
+        sight = see(self._upkeep, self.presence)
+        guarded(*tend(sight))
+        return housekeeper.TICK if sight.elected or sight.here else HEARTBEAT
 
 
 async def do_rounds(daemon: Daemon) -> None:
     """Call the periodic functions that are due, one after another."""
-    rounds = Rounds()
+    rounds = Rounds(daemon.name)
     with _thread("rounds") as thread:
-        await _every_tick(
-            daemon, thread, lambda: housekeeper.guarded(*(chore.run for chore in rounds.due()))
-        )
+        await _keep_on(daemon, thread, lambda: guarded(rounds.go) or housekeeper.TICK)
 
 
-async def _every_tick(daemon: Daemon, thread: ThreadPoolExecutor, chore: Chore) -> None:
+async def _keep_on(daemon: Daemon, thread: ThreadPoolExecutor, chore: Callable[[], float]) -> None:
+    """Do it again and again; it says how many seconds later."""
     while not daemon.stopping.is_set():
-        await _in(thread, chore)
-        await daemon.sleep(housekeeper.TICK)
+        await daemon.sleep(await _in(thread, chore))
 
 
-async def _in(thread: ThreadPoolExecutor, chore: Chore) -> None:
+async def _in(thread: ThreadPoolExecutor, chore: Callable[[], Result]) -> Result:
     """Each thread keeps its own database connection, so always the same one."""
-    await asyncio.get_running_loop().run_in_executor(thread, chore)
+    return await asyncio.get_running_loop().run_in_executor(thread, chore)
 
 
 def _thread(name: str) -> ThreadPoolExecutor:

@@ -29,6 +29,8 @@ class End:
     result: Any = None
     permanent: bool = False
     retry_after: float | None = None
+    blameless: bool = False
+    """No doing of the task: not a step towards its quarantine."""
 
 
 def write(
@@ -52,6 +54,7 @@ def write(
                 result=end.result,
                 permanent=end.permanent,
                 retry_after=end.retry_after,
+                blameless=end.blameless,
             )
         except DOWN as error:
             connection.close()
@@ -77,6 +80,13 @@ def too_long(seconds: int) -> str:
     return (
         f"It ran longer than its limit of {seconds} s and was stopped. "
         "Raise the limit, or find out what slows it down."
+    )
+
+
+def out_of_time() -> str:
+    return (
+        "Its time ran out before it was done, and it was stopped. "
+        "Ask for it again, or give it more time."
     )
 
 

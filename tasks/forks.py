@@ -90,12 +90,12 @@ def wait_for(handles: Iterable[int], seconds: float) -> set[int]:
     return {handle for handle, _ in poll.poll(max(0, math.ceil(seconds * 1000)))}
 
 
-def kill_adopted() -> None:
+def kill_adopted(*, spare: int = 0) -> None:
     """Kill the descendants that left their group and became ours when their parent died."""
     if not processes.adopts_orphans():
         return
     for _ in range(50):
-        left = processes.children_of(os.getpid())
+        left = [pid for pid in processes.children_of(os.getpid()) if pid != spare]
         if not left:
             return
         for pid in left:

@@ -1,5 +1,6 @@
 """What a watcher has done in the database, in a process that may hang without harm: its heartbeat
-row, the reaper, and the question whether due tasks wait although workers are free."""
+row, what is seen to for all machines or for this one, and the question whether due tasks wait
+although workers are free."""
 
 from __future__ import annotations
 
@@ -10,21 +11,22 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from django.db import connection
 
-from tasks import clock, forks, processes, queue, reaper
+from tasks import forks, processes, reaper
 from tasks.models import Attempt, Worker
+from tasks.presence import Presence
+from tasks.upkeep import NOTHING, Sight, Upkeep
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 TICK = 1.0
-SELDOM = 3.0
-HEARTBEAT = 2.0
 STALL_SECONDS = 4.0  # that tasks wait beside free workers, none of which looks for work
 SILENT_SECONDS = 60.0  # without a word, as when a call of the database hangs
-ROW_DAYS = 1.0
 
 _NOTHING_WAITS, _SOME_WAIT = b".", b"!"
 
@@ -32,8 +34,8 @@ _NOTHING_WAITS, _SOME_WAIT = b".", b"!"
 class Housekeeper:
     """The watcher's end."""
 
-    def __init__(self, fork: forks.Fork, hear: int) -> None:
-        self._fork, self._hear = fork, hear
+    def __init__(self, fork: forks.Fork, line: socket.socket) -> None:
+        self._fork, self._line = fork, line
         self._heard = processes.now()
         self._waiting_since: float | None = None
 
@@ -45,6 +47,11 @@ class Housekeeper:
         self._listen()
         return self._fork.ended() or processes.now() > self._heard + SILENT_SECONDS
 
+    def call(self) -> None:
+        """Have it look now: somebody has died, and may have left something to be rescued."""
+        with suppress(OSError):
+            self._line.send(b"!")
+
     def sees_waiting(self, last_sign: float) -> bool:
         """Whether tasks have waited beside free workers too long since that last sign of life."""
         if self._waiting_since is None:
@@ -53,7 +60,7 @@ class Housekeeper:
 
     def _listen(self) -> None:
         with suppress(BlockingIOError):
-            while said := os.read(self._hear, 1024):
+            while said := self._line.recv(1024):
                 self._heard = processes.now()
                 if said[-1:] == _NOTHING_WAITS:
                     self._waiting_since = None
@@ -65,23 +72,31 @@ class Housekeeper:
         if not self._fork.wait(3.0):
             self._fork.kill()
             self._fork.wait(1.0)
-        os.close(self._hear)
+        self._line.close()
 
     def kill(self) -> None:
         self._fork.kill()
         self._fork.wait(1.0)
-        os.close(self._hear)
+        self._line.close()
 
 
 def start(name: str, queues: Sequence[str], workers: int) -> Housekeeper:
-    hear, say = os.pipe()
-    os.set_blocking(hear, False)
-    os.set_blocking(say, False)
+    ours, theirs = _line()
     try:
-        fork = forks.Fork(lambda: keep_house(name, queues, workers, say))
+        fork = forks.Fork(lambda: keep_house(name, queues, workers, theirs))
+    except OSError:
+        ours.close()
+        raise
     finally:
-        os.close(say)
-    return Housekeeper(fork, hear)
+        theirs.close()
+    return Housekeeper(fork, ours)
+
+
+def _line() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    return ours, theirs
 
 
 class _StopError(BaseException):
@@ -92,8 +107,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _StopError
 
 
-def keep_house(name: str, queues: Sequence[str], workers: int, say: int) -> NoReturn:
-    """Tick until told to stop; then the Worker row goes too."""
+def keep_house(name: str, queues: Sequence[str], workers: int, line: socket.socket) -> NoReturn:
+    """Tick, each second or when called, until told to stop; then the Worker row goes too."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGHUP):
@@ -101,23 +116,18 @@ def keep_house(name: str, queues: Sequence[str], workers: int, say: int) -> NoRe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     processes.name_this("backdrop-house")
-    presence = Presence(name, Worker.Kind.WORKER, queues, workers)
-    watchdog = Watchdog(name, queues, workers)
-    leftovers = reaper.Leftovers()
-    seldom = 0.0
+    chores = Chores(name, queues, workers)
     try:
         while True:
-            guarded(presence.tell, reaper.reap)
-            if processes.now() >= seldom:
-                seldom = processes.now() + SELDOM
-                guarded(reaper.call_callbacks, leftovers.look)
-            waiting = guarded(watchdog.look)
+            waiting = chores.do()
             with suppress(BlockingIOError):
-                os.write(say, _SOME_WAIT if waiting else _NOTHING_WAITS)
-            forks.wait_for([], TICK)
+                line.send(_SOME_WAIT if waiting else _NOTHING_WAITS)
+            forks.wait_for([line.fileno()], TICK)
+            with suppress(BlockingIOError):
+                line.recv(1024)
     except _StopError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        guarded(presence.end)
+        guarded(chores.presence.end)
     finally:
         os._exit(0)
 
@@ -125,12 +135,12 @@ def keep_house(name: str, queues: Sequence[str], workers: int, say: int) -> NoRe
 _failing: set[str] = set()
 
 
-def guarded(*chores: Callable[[], object]) -> object:
+def guarded(*chores: Callable[[], Result]) -> Result | None:
     """Do chores, each for itself: one that fails is logged, once, and done again the next time.
 
     The last one's result; None where it failed.
     """
-    result: object = None
+    result: Result | None = None
     for chore in chores:
         name = f"{chore.__module__}.{chore.__qualname__}"
         try:
@@ -145,45 +155,39 @@ def guarded(*chores: Callable[[], object]) -> object:
     return result
 
 
-class Presence:
-    """The Worker row of this watcher or daemon."""
-
-    def __init__(
-        self, name: str, kind: Worker.Kind, queues: Sequence[str] = (), capacity: int = 0
-    ) -> None:
-        self.name = name
-        self._row = {
-            "kind": kind,
-            "host": socket.gethostname(),
-            "pid": int(name.split(":")[-2]),
-            "queues": list(queues),
-            "capacity": capacity,
-        }
-        self._told = 0.0
-
-    def tell(self) -> None:
-        """Refresh the heartbeat, where it is time to."""
-        if processes.now() < self._told + HEARTBEAT:
-            return
-        mine = Worker.objects.filter(name=self.name)
-        if not mine.update(heartbeat_at=clock.now()):
-            Worker.objects.create(name=self.name, heartbeat_at=clock.now(), **self._row)
-            old = clock.now(-ROW_DAYS * 24 * 3600)
-            Worker.objects.filter(heartbeat_at__lt=old).delete()
-        self._told = processes.now()
-
-    def end(self) -> None:
-        Worker.objects.filter(name=self.name).delete()
-
-
-class Watchdog:
-    """Sees from outside that due tasks wait although workers of this watcher are free."""
+class Chores:
+    """What a housekeeper does in one tick: what one look finds to be done, and nothing else."""
 
     def __init__(self, name: str, queues: Sequence[str], workers: int) -> None:
-        self._name, self._queues, self._workers = name, queues, workers
+        self._workers = workers
+        self.presence = Presence(name, Worker.Kind.WORKER, queues, workers)
+        self._leftovers = reaper.Leftovers(queues)
+        self._upkeep = Upkeep(self.presence, leftovers=self._leftovers)
 
-    def look(self) -> bool:
-        if not queue.due(self._queues).exists():
-            return False
-        running = Attempt.objects.filter(host=processes.place(), outcome="", worker=self._name)
+    def do(self) -> bool:
+        """All of it; whether due tasks wait although workers of this watcher are free."""
+        sight = see(self._upkeep, self.presence)
+        guarded(*tend(sight))
+        if sight.left or self._leftovers.busy:
+            guarded(self._leftovers.look)
+        return bool(sight.waiting and guarded(self._some_are_free))
+
+    def _some_are_free(self) -> bool:
+        running = Attempt.objects.filter(
+            host=processes.place(), outcome="", worker=self.presence.name
+        )
         return running.count() < self._workers
+
+
+def see(upkeep: Upkeep, presence: Presence) -> Sight:
+    """A look, and a sign of life even where that fails."""
+    sight = guarded(upkeep.look)
+    if sight is None:
+        guarded(presence.tell_now)
+    return sight or NOTHING
+
+
+def tend(sight: Sight) -> list[Callable[[], object]]:
+    """What is to be done by workers' housekeepers and daemons alike."""
+    here = [reaper.reap_here] if sight.here else []
+    return [*here, *(duty.act for duty in sight.late)]

@@ -194,29 +194,33 @@ class Lease:
         return Attempt.objects.filter(task_id=self._task.pk, number=self._task.attempt, outcome="")
 
 
-class Guard(threading.Thread):
+class Guard:
     """Acts when the lease runs out even while the minder hangs in a database call.
 
     Short attempts end before the minder's first call and go without the thread.
     """
 
     def __init__(self, lease: Lease, act: Callable[[], None]) -> None:
-        super().__init__(name="lease-guard", daemon=True)
         self._lease = lease
         self._act = act
-        self._dismissed = threading.Event()
+        self._dismissed: threading.Event | None = None
+        self._thread: threading.Thread | None = None
 
-    def run(self) -> None:
-        while not self._dismissed.wait(max(0.0, self._lease.until - processes.now())):
+    def _run(self, dismissed: threading.Event) -> None:
+        while not dismissed.wait(max(0.0, self._lease.until - processes.now())):
             if self._lease.over:
                 self._act()
                 return
 
     def watch(self) -> None:
-        if self.ident is None:
-            self.start()
+        if self._thread is None:
+            self._dismissed = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._dismissed,), name="lease-guard", daemon=True
+            )
+            self._thread.start()
 
     def dismiss(self) -> None:
-        self._dismissed.set()
-        if self.ident is not None:
-            self.join()
+        if self._thread is not None and self._dismissed is not None:
+            self._dismissed.set()
+            self._thread.join()

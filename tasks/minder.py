@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 
-from tasks import child, ends, forks, processes, queue, reports, undoing
+from tasks import child, ends, forks, processes, queue, reports, sharing, undoing
 from tasks.bells import Bell
 from tasks.ends import End
 from tasks.errors import UnknownJobError
@@ -21,12 +22,14 @@ from tasks.lease import Guard, Hold, Lease
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
+from tasks.sharing import Shared
 from tasks.states import Outcome, Status
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 TERM_GRACE = 1.0  # from SIGTERM to SIGKILL
+DEAF_SECONDS = 0.35  # the same for a child that doesn't say that it has heard it
 UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
 SIGNAL_SECONDS = 1.0  # in which signals to all processes reach each
 REPORTS_AT_ONCE = 256
@@ -48,7 +51,8 @@ def mind(
         end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
         return ends.write(task, lease, end)
     except OSError as error:
-        end = End(Outcome.CRASHED, f"No process could be started for it: {error.strerror}.")
+        told = f"No process could be started for it: {error.strerror}."
+        end = End(Outcome.CRASHED, told, blameless=True)
         return ends.write(task, lease, end)
     return minder.mind()
 
@@ -61,17 +65,17 @@ class Minder:
     ) -> None:
         self.job, self.task, self.lease, self.stop = job, task, lease, stop
         self.drain = drain
-        self.board = Board()
         self.end: End | None = None
         self.stopping: End | None = None  # why we stop it, once we do
         self.fenced = False
         self.result: list[str] = []
         self.asked: list[int] = []  # questions of the child that wait for the database
+        self.shared: Shared | None = None  # the process, where it isn't the attempt's alone
+        self.fit: bool | None = None  # for another attempt; None until it is free
+        self.cleared = self.kept = False
         self.channel, theirs = reports.channel()
-        try:
-            self.fork = forks.Fork(lambda: self._child(theirs))
-        finally:
-            theirs.close()
+        with theirs:
+            self._start(theirs)
         lease.note_child(self.fork.pid)
         self.channel.setblocking(False)
         self.guard = Guard(lease, self.let_go)
@@ -80,18 +84,29 @@ class Minder:
         self.seen = 0
         self.speaks = True
 
+    def _start(self, theirs: socket.socket) -> None:
+        """Set `fork`, the process that runs the job, and the `board` that it writes on."""
+        if sharing.may_share(self.job, self.task):
+            self.shared = sharing.borrow()
+            self.fork, self.board = self.shared.fork, self.shared.board
+            with suppress(OSError):  # it has just ended: seen as the end of any process
+                self.shared.give(self.task, theirs)
+            return
+        self.board = Board()
+        self.fork = forks.Fork(lambda: self._child(theirs))
+
     def _child(self, theirs: socket.socket) -> Any:
         self.channel.close()
         child.main(self.job, self.task, theirs, self.board)
 
     def mind(self) -> Status | None:
         try:
-            while not self.fork.ended():
+            while self.fit is None and not self.fork.ended():
                 self.wait()
                 self.listen()
                 self.renew()
                 self.enforce()
-            forks.kill_adopted()
+            self._clear_away()
             self.listen(most=100_000)
             if self.fenced:
                 logger.warning("%s was lost to others; nothing is changed", self)
@@ -101,12 +116,26 @@ class Minder:
                 self.undo()
             return ends.write(self.task, self.lease, end, self.last_progress())
         finally:
-            self.fork.kill()
             self.guard.dismiss()
-            self.fork.wait(TERM_GRACE)
-            forks.kill_adopted()
+            self._clear_away()
             self.channel.close()
-            self.board.close()
+            if self.shared is None:
+                self.board.close()
+            elif not self.kept:
+                self.shared.end()
+
+    def _clear_away(self) -> None:
+        """Leave no process of the attempt, except a shared one that is as good as new."""
+        if self.cleared:
+            return
+        self.cleared = True
+        if self.shared is not None and self.fit and self.stopping is None and not self.fenced:
+            sharing.give_back(self.shared)
+            self.kept = True
+        else:
+            self.fork.kill()
+            self.fork.wait(TERM_GRACE)
+        forks.kill_adopted(spare=sharing.kept_pid())
 
     def __str__(self) -> str:
         return f"Attempt {self.task.attempt} of task {self.task.pk}"
@@ -168,10 +197,14 @@ class Minder:
             case {"kind": "done"}:
                 result = reports.storable(reports.parse("".join(self.result)))
                 self.end = End(Outcome.SUCCEEDED, result=result)
+            case {"kind": "stopping"}:
+                self.killed_at += TERM_GRACE - DEAF_SECONDS
             case {"kind": "cancelled"}:
                 self.end = self.stopping or End(Outcome.CANCELLED)
             case {"kind": "fenced"}:
                 self.fenced = True
+            case {"kind": "free", "fit": bool(fit)} if self.shared is not None:
+                self.fit, self.speaks = fit, False
             case {"kind": "failed", "error": str(error)}:
                 self.end = End(
                     Outcome.FAILED,
@@ -243,23 +276,29 @@ class Minder:
             self.give_up(End(Outcome.INTERRUPTED))
         elif task.deadline_seconds and now >= self.started + task.deadline_seconds:
             self.give_up(End(Outcome.TIMED_OUT, ends.too_long(task.deadline_seconds)))
+        elif task.seconds_left is not None and now >= self.started + task.seconds_left:
+            self.give_up(End(Outcome.TIMED_OUT, ends.out_of_time(), permanent=True))
         elif task.stall_seconds and now >= self.moved + task.stall_seconds:
             self._look_at_board()
             if now >= self.moved + task.stall_seconds:
                 self.give_up(End(Outcome.TIMED_OUT, ends.stalled(task.stall_seconds)))
 
     def give_up(self, why: End, *, at_once: bool = False) -> None:
-        """Stop the child: SIGTERM to its group, SIGKILL a second later; the first reason stays."""
+        """Stop the child: SIGTERM to its group, then SIGKILL; the first reason stays.
+
+        A child that has heard the first has a second to clean up in. One that is deaf, or busy in
+        C code, won't: it isn't waited for.
+        """
         if self.stopping is None:
             self.stopping = why
-            self.killed_at = processes.now() + TERM_GRACE
+            self.killed_at = processes.now() + DEAF_SECONDS
             self.fork.terminate()
         if at_once:
             self.fork.kill()
 
     def let_go(self) -> None:
         """The lease runs out: others may take the task. Also called by the guard's thread."""
-        self.give_up(End(Outcome.LOST, ends.no_renewal()), at_once=True)
+        self.give_up(End(Outcome.LOST, ends.no_renewal(), blameless=True), at_once=True)
 
     def lose(self) -> None:
         """The task is another's by now."""

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from tasks import clock, processes, registry
+from tasks import clock, pauses, places, processes, registry, transitions, turns, wakes
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
-from tasks.states import Status
+from tasks.retries import Backoff
+from tasks.states import Status, WhenBusy
 
 if TYPE_CHECKING:
     from accounts.models import Team, User
+
+CLAIMS = 20  # of one call: others may be quicker, or a key be taken
+MOST_AT_A_KEY = 1000
 
 
 def push(
@@ -36,23 +41,34 @@ def push(
     max_attempts: int | None = None,
     deadline_seconds: int | None = None,
     stall_seconds: int | None = None,
+    total_seconds: float | None = None,
+    expires_at: datetime | None = None,
+    backoff: Backoff | None = None,
+    concurrency_key: str = "",
+    concurrency_limit: int = 1,
+    when_busy: WhenBusy | str = WhenBusy.WAIT,
     idempotency_key: str | None = None,
     request_digest: str = "",
     status: Status = Status.QUEUED,
 ) -> Task:
     """Ask for work, in the caller's transaction; it may start once that has committed.
 
-    Limits left out are the job's. With an `idempotency_key` the same request by the same owner
-    gives the same task again (`task.fresh` tells which), another request under that key raises
-    IdempotencyConflictError; a request is told by `request_digest`, else by job and args.
-    With the status AWAITING_UPLOAD it waits for its file first.
-    Raises UnknownJobError.
+    Limits left out are the job's. It fails where it hasn't ended by `expires_at`, or
+    `total_seconds` after it may first start. Of all tasks with the same `concurrency_key`, of
+    whatever team, no more than `concurrency_limit` run at once; one that finds its key taken
+    waits, or with `when_busy="skip"` is cancelled. With an `idempotency_key` the same request by
+    the same owner gives the same task again (`task.fresh` tells which), another request under that
+    key raises IdempotencyConflictError; a request is told by `request_digest`, else by job and
+    args. With the status AWAITING_UPLOAD it waits for its file first.
+    Raises UnknownJobError, and ValueError for limits that make no sense.
     """
     kind = known_job(job)
+    _check(backoff, concurrency_key, concurrency_limit, total_seconds, expires_at)
     asked = dict(args or {})
     digest = request_digest or digest_of(job, asked)
     if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
         return known
+    begin = run_at or clock.read()
     task = Task(
         job=job,
         team=team,
@@ -62,12 +78,17 @@ def push(
         subject=subject,
         queue=queue,
         priority=priority,
-        run_at=run_at or clock.read(),
+        run_at=begin,
         max_attempts=max(1, max_attempts if max_attempts is not None else kind.max_attempts),
         deadline_seconds=deadline_seconds
         if deadline_seconds is not None
         else kind.deadline_seconds,
         stall_seconds=stall_seconds if stall_seconds is not None else kind.stall_seconds,
+        expires_at=expires_at or _end(begin, total_seconds or kind.total_seconds),
+        backoff=backoff.stored() if backoff is not None else None,
+        concurrency_key=concurrency_key,
+        concurrency_limit=concurrency_limit,
+        when_busy=WhenBusy(when_busy),
         idempotency_key=idempotency_key or None,
         request_digest=digest if idempotency_key else "",
         seq=1,
@@ -78,6 +99,7 @@ def push(
             task.save(force_insert=True)
             _note(task, by=owner)
             nudges.send()
+            wakes.send((run_at - timezone.now()).total_seconds() if run_at else 0.0)
     except IntegrityError:
         # Somebody else was first with this key; anything else is a real fault.
         if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
@@ -85,6 +107,29 @@ def push(
         raise
     task.fresh = True
     return task
+
+
+def _check(
+    backoff: Backoff | None,
+    key: str,
+    limit: int,
+    total_seconds: float | None,
+    expires_at: datetime | None,
+) -> None:
+    if backoff is not None and not isinstance(backoff, Backoff):
+        raise ValueError("backoff: a Backoff.")
+    if len(key) > 200:
+        raise ValueError("concurrency_key: 200 characters at most.")
+    if not 1 <= limit <= MOST_AT_A_KEY:
+        raise ValueError(f"concurrency_limit: from 1 to {MOST_AT_A_KEY}.")
+    if total_seconds is not None and total_seconds <= 0:
+        raise ValueError("total_seconds: more than 0.")
+    if total_seconds is not None and expires_at is not None:
+        raise ValueError("Either expires_at or total_seconds.")
+
+
+def _end(begin: datetime, total_seconds: float | None) -> datetime | None:
+    return begin + timedelta(seconds=total_seconds) if total_seconds is not None else None
 
 
 def known_job(name: str) -> registry.Job:
@@ -118,40 +163,48 @@ def _note(task: Task, *, by: User | None) -> None:
 
 
 def due(queues: Sequence[str]) -> QuerySet[Task]:
-    """The tasks that may start now, best first; served by the index `tasks_task_due`."""
+    """The tasks a claim would take now, best first; served by the index `tasks_task_due`.
+
+    Left out is what is paused, out of time, or waits for its turn at a key.
+    """
     ready = Task.objects.filter(status=Status.QUEUED, queue__in=queues, run_at__lte=clock.now())
-    return ready.order_by("-priority", "run_at")
+    in_time = Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())
+    return pauses.without(ready.filter(in_time, turns.decidable())).order_by("-priority", "run_at")
 
 
 def claim(queues: Sequence[str], worker: str) -> Task | None:
     """Take the best due task for `worker`: QUEUED -> RUNNING, a new attempt, its lease begun.
 
     None where nothing is due. Two claims never get the same task: rows locked by another are
-    passed over where the database can, and the move is a compare-and-swap everywhere.
+    passed over where the database can, and the move is a compare-and-swap everywhere. One whose
+    turn somebody else took in the same moment is left to wait, or skipped as it says.
     """
-    if connection.features.has_select_for_update_skip_locked:
-        with transaction.atomic():
-            locked = due(queues).select_for_update(skip_locked=True)
-            task = locked.first()
-            return task if task is not None and _take(task, worker) else None
-    for candidate in _candidates(queues):
-        with transaction.atomic():
-            if _take(candidate, worker):
-                return candidate
+    for _ in range(CLAIMS):
+        task, taken = _claim_best(queues, worker)
+        if task is None or taken:
+            return task
+        if task.concurrency_key and task.when_busy == WhenBusy.SKIP:
+            _skip(task)
     return None
 
 
-def _candidates(queues: Sequence[str]) -> Iterable[Task]:
-    """The best due task, again and again: a reader without row locks may find it taken."""
-    for _ in range(20):
-        task = due(queues).first()
-        if task is None:
-            return
-        yield task
+def _claim_best(queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
+    """The best due task, and whether it is ours now."""
+    if connection.features.has_select_for_update_skip_locked:
+        with transaction.atomic():
+            task = due(queues).select_for_update(skip_locked=True).first()
+            return task, task is not None and _take(task, worker)
+    task = due(queues).first()  # perhaps another's by the time we write
+    if task is None:
+        return None, False
+    with transaction.atomic():
+        return task, _take(task, worker)
 
 
 def _take(task: Task, worker: str) -> bool:
-    """Move it to RUNNING and make its attempt; False where somebody else was first."""
+    """Move it to RUNNING, take its turn and make its attempt; False, and nothing of it written,
+    where somebody else was first.
+    """
     lease = clock.now(settings.LEASE_SECONDS)
     changes: dict[str, Any] = {
         "status": Status.RUNNING,
@@ -169,8 +222,13 @@ def _take(task: Task, worker: str) -> bool:
         "error": "",
     }
     same = Task.objects.filter(pk=task.pk, status=Status.QUEUED, seq=task.seq)
-    if not same.update(**changes):
+    if not pauses.without(same).update(**changes):
         return False
+    if not turns.take(task):
+        transaction.set_rollback(True)
+        return False
+    if task.expires_at is not None:
+        task.seconds_left = (task.expires_at - clock.read()).total_seconds()
     for name in ("status", "attempt", "tries", "seq", "worker"):
         setattr(task, name, changes[name])
     Attempt.objects.create(
@@ -192,13 +250,24 @@ def _take(task: Task, worker: str) -> bool:
     return True
 
 
-def position(task: Task) -> int | None:
-    """How many tasks of its queue start before it, plus one; None where it isn't waiting."""
-    if task.status != Status.QUEUED:
-        return None
-    urgent = Q(priority__gt=task.priority) & (
-        Q(run_at__lte=clock.now()) | Q(run_at__lt=task.run_at)
+def _skip(task: Task) -> None:
+    """Cancel a task whose key is taken and that doesn't want to wait."""
+    other = turns.holder(task.concurrency_key)
+    if other is None:
+        return  # the place was given back meanwhile
+    told = f"Skipped: {other} ({other.pk}) has its turn at {task.concurrency_key}."
+    transitions.move(
+        task.pk,
+        Status.QUEUED,
+        Status.CANCELLED,
+        only_if=Q(seq=task.seq),
+        history=told,
+        message=told[:500],
     )
-    earlier = Q(priority=task.priority, run_at__lt=task.run_at)
-    waiting = Task.objects.filter(urgent | earlier, status=Status.QUEUED, queue=task.queue)
-    return waiting.count() + 1
+
+
+def position(task: Task) -> int | None:
+    """How many tasks of its queue start before it, plus one; None where it isn't waiting, or
+    nobody knows, as it is paused."""
+    place = places.of(task)
+    return place.position if place is not None else None

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tasks.retries import Backoff
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,8 +20,9 @@ class Context(Protocol):
     """What a running attempt may do. Everything goes to its minder, which owns the row.
 
     The attempt leads a process group of its own. To cancel it, the group gets SIGTERM, which raises
-    CancelledError in the main thread, and SIGKILL a second later. Programs that the job starts in
-    that group are killed with it, however it ends; one that must leave the group (a server that
+    CancelledError in the main thread, and SIGKILL a second later (sooner where nothing was raised:
+    a job that is deaf to SIGTERM, or busy in C code). Programs that the job starts in that group
+    are killed with it, however it ends; one that must leave the group (a server that
     wants a session of its own) has to be recorded with `opened`.
     """
 
@@ -81,13 +84,21 @@ class Job:
     title: str
     undo: Callable[[Mapping[str, str]], None] | None = None
     """Undo one thing recorded by `Context.opened`; must be idempotent."""
+    isolated: bool = True
+    """Whether each attempt gets a process of its own. False is for short work that leaves nothing
+    behind: its attempts share a process that is kept warm, one after another, with the same
+    promises. What one leaves there all the same costs that process its place (`tasks.traces`)."""
     ended: Callable[[Task], None] | None = None
     """Called after the task reached an ended state, by whoever moved it; must be idempotent."""
     max_attempts: int = 3
-    backoff: tuple[float, ...] = (1.0, 2.0, 4.0)
-    """Seconds before the second, third, … try; the last repeats; jitter is added."""
+    backoff: Backoff = field(default_factory=Backoff)
+    """How long a task rests between its tries, where it was pushed without a policy of its own."""
     deadline_seconds: int | None = None
+    """Longest an attempt may take."""
     stall_seconds: int | None = None
+    """Longest an attempt may go without a word."""
+    total_seconds: int | None = None
+    """From when it may first start to the end of it, tries and pauses included."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
     intake: Intake | None = None

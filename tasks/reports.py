@@ -81,7 +81,11 @@ class Board:
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
         self._figures = memoryview(self._page).cast("q")  # done, total, number of reports
-        self._figures[1] = _UNKNOWN
+        self.clear()
+
+    def clear(self) -> None:
+        """As if nothing had been written yet."""
+        self._figures[0], self._figures[1], self._figures[2] = 0, _UNKNOWN, 0
 
     def write(self, done: int, total: int | None) -> None:
         self._figures[0] = min(max(0, int(done)), _LARGEST)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
+
+_LOCK = struct.Struct("@hhqqi4x")  # struct flock: type, whence, start, length, pid
 
 
 class Slots:
@@ -26,6 +29,16 @@ class Slots:
                 continue
             return slot
         return None
+
+    def holders(self) -> set[int]:
+        """The processes that hold a slot, seen by one that holds none."""
+        found = set()
+        for slot in range(self._count):
+            asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
+            kind, _, _, _, pid = _LOCK.unpack(fcntl.fcntl(self._file, fcntl.F_GETLK, asked))
+            if kind != fcntl.F_UNLCK:
+                found.add(pid)
+        return found
 
     def give_back(self, slot: int) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)

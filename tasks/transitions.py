@@ -9,14 +9,13 @@ hence idempotent.
 from __future__ import annotations
 
 import logging
-import random
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
-from tasks import clock, registry, tallies
+from tasks import clock, registry, rules, tallies, turns, wakes
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, MOVES, Outcome, Status
@@ -30,15 +29,6 @@ logger = logging.getLogger(__name__)
 
 CALLBACK_AGAIN = 10.0  # seconds after which a reaper calls `Job.ended` again
 UNDO_AGAIN = 10.0
-JITTER = 0.25
-LONGEST_DELAY = 24 * 3600.0
-
-_ENDS: dict[Outcome, Status] = {
-    Outcome.SUCCEEDED: Status.SUCCEEDED,
-    Outcome.CANCELLED: Status.CANCELLED,
-    Outcome.INTERRUPTED: Status.QUEUED,
-}
-"""Where an outcome leads; the others lead to FAILED, or back to QUEUED while tries are left."""
 
 
 def move(
@@ -81,6 +71,10 @@ def move(
             data={"from": was, "to": to},
         )
         nudges.send()
+        if was == Status.RUNNING and (row is None or row.concurrency_key):
+            turns.give_back(task_id)
+        if to == Status.QUEUED:
+            wakes.send()
         if to in ENDED:
             tallies.count(task_id, was, to)
         if changes.get("callback_due_at") is not None:
@@ -104,9 +98,12 @@ def _calls_back(job: str) -> bool:
         return True  # a newer release may know it
 
 
-def cancel(task: Task, *, by: User | None) -> bool:
-    """Cancel a waiting task at once, ask a running one to stop; False where it has ended."""
-    who = f"by {by}" if by else "by the system"
+def cancel(task: Task, *, by: User | None, within: str = "") -> bool:
+    """Cancel a waiting task at once, ask a running one to stop; False where it has ended.
+
+    `within` is a remark for its history: what this was part of.
+    """
+    who = _who(by, within)
     for _ in range(10):  # it may be claimed, or put back, while we look
         was = Status(Task.objects.values_list("status", flat=True).get(pk=task.pk))
         if was == Status.RUNNING:
@@ -140,34 +137,62 @@ def _flag_cancel(task: Task, who: str) -> bool:
     return running.exists()
 
 
-def retry(task: Task, *, by: User | None) -> bool:
-    """Give a failed task fresh tries: FAILED -> QUEUED; False where it isn't failed (any more)."""
-    who = f"by {by}" if by else "by the system"
+def retry(task: Task, *, by: User | None, within: str = "") -> bool:
+    """Give a failed task fresh tries, and as much time as it had at first; one in quarantine is
+    released: FAILED -> QUEUED. False where it isn't failed (any more). `within`: see `cancel`.
+    """
+    row = Task.objects.filter(pk=task.pk, status=Status.FAILED).first()
+    if row is None:
+        return False
+    done = "Put back into the queue"
+    if row.quarantined_at is not None:
+        done = "Released from quarantine and put back into the queue"
     return move(
-        task.pk,
+        row.pk,
         Status.FAILED,
         Status.QUEUED,
-        history=f"Put back into the queue {who}",
+        attempt=row.attempt,
+        history=f"{done} {_who(by, within)}",
         tries=0,
+        crashes=0,
+        quarantined_at=None,
         run_at=clock.now(),
+        expires_at=_fresh_end(row),
         finished_at=None,
         cancel_requested_at=None,
         callback_due_at=None,
-        **_clean_slate(),
+        **rules.clean_slate(),
     )
 
 
-def _clean_slate() -> dict[str, Any]:
-    return {
-        "progress_done": 0,
-        "progress_total": None,
-        "progress_rate": None,
-        "message": "",
-        "error": "",
-        "result": None,
-        "worker": "",
-        "lease_expires_at": None,
-    }
+def _who(by: User | None, within: str) -> str:
+    who = f"by {by}" if by else "by the system"
+    return f"{who} {within}".strip()
+
+
+def _fresh_end(row: Task) -> Any:
+    """When the time of a task that is put back runs out, where it is limited."""
+    if row.expires_at is None:
+        return None
+    try:
+        seconds = registry.get(row.job).total_seconds
+    except KeyError:
+        seconds = None
+    return clock.now(seconds or (row.expires_at - row.created_at).total_seconds())
+
+
+def expire(task: Task) -> bool:
+    """Fail a task that has waited past its end; False where it doesn't wait, or has time left."""
+    told = "Its time ran out before it was done. Ask for it again, or give it more time."
+    return move(
+        task.pk,
+        Status.QUEUED,
+        Status.FAILED,
+        only_if=Q(expires_at__lte=clock.now()),
+        history=told,
+        level="error",
+        error=f"{told} The last try: {task.error}" if task.error else told,
+    )
 
 
 def finish(
@@ -179,29 +204,39 @@ def finish(
     result: Any = None,
     permanent: bool = False,
     retry_after: float | None = None,
+    blameless: bool = False,
     only_if: Q | None = None,
 ) -> Status | None:
-    """End an attempt and move its task to where the outcome leads; the state reached.
+    """End an attempt and move its task to where `tasks.rules` has it go; the state reached.
 
     None, and nothing changed, where the attempt has lost the task by now (or `only_if` fails).
-    A task that was asked to stop never goes back to the queue.
+    A task that was asked to stop never goes back to the queue. `blameless`: the task itself has
+    not killed its process.
     """
     with transaction.atomic():
         row = Task.objects.select_for_update().filter(pk=task_id).first()
         if row is None or row.status != Status.RUNNING or row.attempt != attempt:
             return None
-        to = _next_state(row, outcome, permanent=permanent)
-        changes = _changes(row, outcome, to, error=error, result=result, retry_after=retry_after)
+        ruling = rules.rule(
+            row,
+            outcome,
+            error=error,
+            result=result,
+            permanent=permanent,
+            retry_after=retry_after,
+            blameless=blameless,
+        )
+        to = ruling.to
         moved = move(
             task_id,
             Status.RUNNING,
             to,
             attempt=attempt,
             only_if=only_if,
-            history=_story(row, outcome, to, error),
+            history=_story(row, outcome, error, ruling.remark),
             row=row,
             level="info" if to in (Status.SUCCEEDED, Status.CANCELLED) or not error else "error",
-            **changes,
+            **ruling.changes,
         )
         if not moved:
             return None
@@ -209,45 +244,9 @@ def finish(
     return to
 
 
-def _next_state(row: Task, outcome: Outcome, *, permanent: bool) -> Status:
-    if outcome in (Outcome.SUCCEEDED, Outcome.CANCELLED):
-        return _ENDS[outcome]
-    if row.cancel_requested_at is not None:
-        return Status.CANCELLED
-    if outcome in _ENDS:
-        return _ENDS[outcome]
-    return Status.FAILED if permanent or row.tries >= row.max_attempts else Status.QUEUED
-
-
-def _changes(
-    row: Task, outcome: Outcome, to: Status, *, error: str, result: Any, retry_after: float | None
-) -> dict[str, Any]:
-    if to == Status.SUCCEEDED:
-        return {"result": result, "error": ""}
-    if to != Status.QUEUED:
-        return {"error": error if to == Status.FAILED else ""}
-    if outcome == Outcome.INTERRUPTED:  # a shutdown is no try
-        return {**_clean_slate(), "tries": max(0, row.tries - 1), "run_at": clock.now()}
-    delay = min(LONGEST_DELAY, _delay(row) if retry_after is None else max(0.0, retry_after))
-    return {**_clean_slate(), "error": error, "run_at": clock.now(delay)}
-
-
-def _delay(row: Task) -> float:
-    """Seconds before the next try, by the job's policy; jitter keeps many from coming at once."""
-    try:
-        backoff = registry.get(row.job).backoff
-    except KeyError:
-        backoff = ()
-    if not backoff:
-        return 0.0
-    return backoff[min(row.tries, len(backoff)) - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311
-
-
-def _story(row: Task, outcome: Outcome, to: Status, error: str) -> str:
-    told = f"{outcome.label}: {error}" if error else str(outcome.label)
-    if to == Status.QUEUED:
-        return f"Attempt {row.attempt}: {told} It goes back to the queue."
-    return f"Attempt {row.attempt}: {told}"
+def _story(row: Task, outcome: Outcome, error: str, remark: str) -> str:
+    told = f"{outcome.label}: {error}" if error else f"{outcome.label}{'.' if remark else ''}"
+    return f"Attempt {row.attempt}: {told} {remark}".strip()
 
 
 def _close_attempt(task_id: UUID | str, number: int, outcome: Outcome, error: str) -> None:

@@ -117,6 +117,8 @@ class Watcher:
             logger.error("%s; another one is started", trouble)
             self._plan_restart(processes.now() - pool.started)
             pool.drain()
+            if self.housekeeper is not None:
+                self.housekeeper.call()
         if pool.ended():
             pool.forget()
             self.pools.remove(pool)

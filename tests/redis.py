@@ -19,7 +19,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
     try:
-        _wait_for(port)
+        wait_for_redis(port)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
@@ -31,7 +31,7 @@ def _free_port() -> int:
         return listening.getsockname()[1]
 
 
-def _wait_for(port: int) -> None:
+def wait_for_redis(port: int) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

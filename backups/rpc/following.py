@@ -10,7 +10,7 @@ from uuid import UUID
 
 from backups.rpc.database import ask
 from backups.rpc.refusals import Code, StatusError
-from tasks import queue
+from tasks import places
 from tasks.live import report
 from tasks.live.mailbox import BehindError, Change
 from tasks.live.poller import watching
@@ -44,7 +44,7 @@ async def standings(task_id: UUID, stopping: Stopping) -> AsyncIterator[Standing
     """
     standing = await ask(_standing, task_id)
     yield standing
-    watch = TaskWatch(task_id=task_id, seen=standing["seq"], position=standing["queue_position"])
+    watch = TaskWatch(task_id=task_id, seen=standing["seq"], place=report.place_of(standing))
     stop: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
     try:
         with watching(watch):
@@ -94,4 +94,4 @@ def _standing(task_id: UUID) -> Standing:
     task = Task.objects.filter(pk=task_id).first()
     if task is None:
         raise StatusError.missing(GONE)
-    return report.told(task, queue.position(task))
+    return report.told(task, places.of(task))

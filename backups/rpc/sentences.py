@@ -27,7 +27,8 @@ def _waiting(standing: Mapping[str, Any]) -> str:
     place = standing["queue_position"]
     again = f", attempt {standing['attempt'] + 1}" if standing["attempt"] else ""
     error = f" ({standing['error']})" if standing["error"] else ""
-    return f"waiting{f', place {place} in the queue' if place else ''}{again}{error}"
+    held = f": {standing['message']}" if standing["message"] else ""
+    return f"waiting{f', place {place} in the queue' if place else ''}{again}{error}{held}"
 
 
 def _running(standing: Mapping[str, Any]) -> str:

@@ -19,13 +19,14 @@ from rest_framework.response import Response
 from accounts import policy
 from accounts.models import User
 from accounts.rest.problems import MEDIA_TYPE
-from tasks import queue
+from tasks import places
 from tasks.api.asynchronous import AsyncView
 from tasks.api.serializers import StatusSerializer
 from tasks.live import report
 from tasks.live.poller import watching
 from tasks.live.watches import TaskWatch
 from tasks.models import Task
+from tasks.places import Place
 
 LONGEST_WAIT = 30
 
@@ -77,11 +78,11 @@ def _seconds(request: Request) -> int:
     return int(text)
 
 
-def _find(user: User, pk: UUID) -> tuple[Task, int | None]:
+def _find(user: User, pk: UUID) -> tuple[Task, Place | None]:
     task = policy.visible(user, Task.objects.filter(pk=pk)).first()
     if task is None:
         raise Http404("There is no such task.")
-    return task, queue.position(task)
+    return task, places.of(task)
 
 
 def _knows(request: Request, body: dict[str, Any]) -> bool | None:
@@ -93,12 +94,12 @@ def _knows(request: Request, body: dict[str, Any]) -> bool | None:
 
 
 def _etag(body: dict[str, Any]) -> str:
-    return report.etag_of(body["seq"], body["queue_position"])
+    return report.etag_of(body)
 
 
 async def _changed(pk: UUID, body: dict[str, Any], wait: int) -> dict[str, Any]:
     """The status once it differs from `body`, or that when it hasn't in time."""
-    watch = TaskWatch(task_id=pk, seen=body["seq"], position=body["queue_position"])
+    watch = TaskWatch(task_id=pk, seen=body["seq"], place=report.place_of(body))
     try:
         with watching(watch):
             async with asyncio.timeout(wait):

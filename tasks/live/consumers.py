@@ -28,7 +28,7 @@ from uuid import UUID
 from accounts import policy
 from accounts.models import User
 from accounts.policy import Verb
-from tasks import queue
+from tasks import places
 from tasks.live import report
 from tasks.live.database import ask
 from tasks.live.mailbox import BehindError, Change
@@ -36,6 +36,7 @@ from tasks.live.poller import watching
 from tasks.live.socket import NOT_THERE, CloseError, Receive, Send, Socket, split
 from tasks.live.watches import TaskWatch, TeamsWatch
 from tasks.models import Event, Task
+from tasks.places import Place
 from tasks.states import ENDED
 
 EVENTS_AT_ONCE = 500
@@ -52,8 +53,8 @@ class TaskSocket(Socket):
 
     async def stream(self) -> None:
         self.pk: UUID = self.scope["url_route"]["kwargs"]["pk"]
-        told, position = await self._snapshot(self.after())
-        watch = TaskWatch(task_id=self.pk, seen=told, position=position)
+        told, place = await self._snapshot(self.after())
+        watch = TaskWatch(task_id=self.pk, seen=told, place=place)
         with watching(watch):
             while True:
                 try:
@@ -67,18 +68,18 @@ class TaskSocket(Socket):
     async def check(self) -> None:
         await ask(_task, self.visitor.user, self.pk)
 
-    async def _snapshot(self, after: int | None) -> tuple[int, int | None]:
+    async def _snapshot(self, after: int | None) -> tuple[int, Place | None]:
         """Tell how it stands and what happened after `after`; the seq and place told.
 
         More events than fit follow it one by one; until the last of them every message's seq
         is an event's, so that who is cut off in between comes back for the rest.
         """
-        task, position = await ask(_task, self.visitor.user, self.pk)
-        standing = report.told(task, position)
+        task, place = await ask(_task, self.visitor.user, self.pk)
+        standing = report.told(task, place)
         if after is None or after > task.seq:  # the latter is of another life of this database
             newest = await ask(_newest_events, self.pk, task.seq)
             await self.tell("snapshot", task.seq, task=standing, events=newest)
-            return task.seq, position
+            return task.seq, place
         events = await ask(_events_after, self.pk, after, task.seq)
         first, rest = split(events)
         whole = not rest and len(events) < EVENTS_AT_ONCE
@@ -87,7 +88,7 @@ class TaskSocket(Socket):
         if not whole:
             await self._tell_rest(events, rest, until=task.seq)
             await self.tell("update", task.seq, task=standing)
-        return task.seq, position
+        return task.seq, place
 
     async def _tell_rest(
         self, events: list[dict[str, Any]], rest: list[dict[str, Any]], *, until: int
@@ -179,12 +180,12 @@ class NoSocket(Socket):
         pass
 
 
-def _task(user: User, pk: UUID) -> tuple[Task, int | None]:
+def _task(user: User, pk: UUID) -> tuple[Task, Place | None]:
     """The task and its place in the queue; raises CloseError where the user may not see it."""
     task = policy.visible(user, Task.objects.filter(pk=pk)).first()
     if task is None:
         raise CloseError(NOT_THERE, "There is no such task.")
-    return task, queue.position(task)
+    return task, places.of(task)
 
 
 def _newest_events(pk: UUID, until: int) -> list[dict[str, Any]]:
@@ -204,7 +205,7 @@ def _teams(user: User) -> frozenset[int]:
     return frozenset(policy.teams_where(user, Verb.SEE).values_list("pk", flat=True))
 
 
-def _tasks(teams: Set[int], after: int | None) -> tuple[list[Task], dict[UUID, int | None]]:
+def _tasks(teams: Set[int], after: int | None) -> tuple[list[Task], dict[UUID, Place | None]]:
     """What a list shows, newest first, and all that changed after a moment; with their places."""
     tasks = Task.objects.filter(team__in=teams)
     found = list(tasks.exclude(status__in=ENDED).order_by("-created_at")[:UNENDED_TASKS])

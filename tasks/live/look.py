@@ -50,7 +50,7 @@ class Look:
     def _places_due(self, single: Collection[TaskWatch]) -> bool:
         """Places in the queue change with other tasks and with time; now and then is enough."""
         now = time.monotonic()
-        if now - self._placed < PLACES_SECONDS or all(w.position is None for w in single):
+        if now - self._placed < PLACES_SECONDS or all(w.place is None for w in single):
             return False
         self._placed = now
         return True

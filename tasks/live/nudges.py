@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -19,30 +19,31 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 CHANNEL = "backdrop:tasks"
+DUE = "backdrop:due"  # of `tasks.wakes`
 SECONDS_TO_ANSWER = 0.2
 SECONDS_TO_RECOVER = 5.0
 
 _silent_until = 0.0
 
 
-def send() -> None:
+def send(channel: str = CHANNEL) -> None:
     """Have every web process look, once what this transaction has written can be seen.
 
     Does nothing without Redis, and never fails: a Redis that doesn't answer is left alone for a
     while.
     """
     if settings.REDIS_URL:
-        transaction.on_commit(_publish)
+        transaction.on_commit(partial(_publish, channel))
 
 
-def _publish() -> None:
+def _publish(channel: str) -> None:
     global _silent_until  # noqa: PLW0603 (one Redis, one process)
     if time.monotonic() < _silent_until:
         return
     import redis
 
     try:
-        _client().publish(CHANNEL, b"")
+        _client().publish(channel, b"")
     except redis.RedisError as error:
         _silent_until = time.monotonic() + SECONDS_TO_RECOVER
         logger.warning("Redis can't be told that a task has changed: %s", type(error).__name__)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 from django.urls import reverse
 
-from tasks import queue
+from tasks import places
 from tasks.models import Event, Task
+from tasks.places import Place
 from tasks.states import Status
 
-COUNTED_ALONE = 5
-LINE_ROWS = 5000
 
-
-def status_of(task: Task, position: int | None) -> dict[str, Any]:
-    """The body of `GET /task/status/<id>`, ready for JSON."""
+def status_of(task: Task, place: Place | None) -> dict[str, Any]:
+    """The body of `GET /task/status/<id>`, ready for JSON; `place` where it waits."""
     return {
         "id": str(task.pk),
         "job": task.job,
         "status": str(task.status),
-        "message": task.message,
+        "message": task.message or (place.why if place else ""),
         "progress": {
             "done": task.progress_done,
             "total": task.progress_total,
@@ -35,7 +33,7 @@ def status_of(task: Task, position: int | None) -> dict[str, Any]:
         },
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
-        "queue_position": position,
+        "queue_position": place.position if place else None,
         "created_at": _moment(task.created_at),
         "started_at": _moment(task.started_at),
         "finished_at": _moment(task.finished_at),
@@ -45,10 +43,10 @@ def status_of(task: Task, position: int | None) -> dict[str, Any]:
     }
 
 
-def told(task: Task, position: int | None) -> dict[str, Any]:
+def told(task: Task, place: Place | None) -> dict[str, Any]:
     """What sockets send: the status, and what a page needs beside it."""
     more = {"title": task.title, "cancel_requested": task.cancel_requested_at is not None}
-    return {**status_of(task, position), **more}
+    return {**status_of(task, place), **more}
 
 
 def event_of(event: Event) -> dict[str, Any]:
@@ -64,27 +62,25 @@ def event_of(event: Event) -> dict[str, Any]:
     }
 
 
-def positions(tasks: Iterable[Task]) -> dict[UUID, int | None]:
-    """Where the waiting ones stand in their queues: a few counts, or one list of a whole queue."""
-    by_queue = defaultdict[str, list[Task]](list)
-    for task in tasks:
-        if task.status == Status.QUEUED:
-            by_queue[task.queue].append(task)
-    found: dict[UUID, int | None] = {}
-    for name, waiting in by_queue.items():
-        if len(waiting) <= COUNTED_ALONE:
-            found |= {task.pk: queue.position(task) for task in waiting}
-        else:
-            line = Task.objects.filter(queue=name, status=Status.QUEUED)
-            ordered = line.order_by("-priority", "run_at").values_list("pk", flat=True)
-            places = {pk: place for place, pk in enumerate(ordered[:LINE_ROWS], start=1)}
-            found |= {task.pk: places.get(task.pk) for task in waiting}
-    return found
+def positions(tasks: Iterable[Task]) -> dict[UUID, Place | None]:
+    """Where the waiting ones stand in their queues."""
+    return places.of_all(tasks)
 
 
-def etag_of(seq: int, position: int | None) -> str:
-    """Changes whenever the status would: `seq` numbers the row, others move the position."""
-    return f'"{seq}"' if position is None else f'"{seq}-{position}"'
+def place_of(body: Mapping[str, Any]) -> Place | None:
+    """The place that a status tells, to see whether it has changed."""
+    if body["status"] != Status.QUEUED:
+        return None
+    return Place(body["queue_position"], body["message"])
+
+
+def etag_of(body: Mapping[str, Any]) -> str:
+    """Changes whenever the status would: `seq` numbers the row, others move its place."""
+    place = place_of(body)
+    if place is None:
+        return f'"{body["seq"]}"'
+    why = f"-{crc32(place.why.encode()):x}" if place.why else ""
+    return f'"{body["seq"]}-{place.position or 0}{why}"'
 
 
 def result_url(pk: UUID) -> str:

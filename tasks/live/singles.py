@@ -33,7 +33,7 @@ def tell_singles(watches: Collection[TaskWatch], *, places: bool) -> None:
     stale = {
         pk
         for pk, seq in seqs.items()
-        if any(w.seen < seq or (places and w.position is not None) for w in by_task[pk])
+        if any(w.seen < seq or (places and w.place is not None) for w in by_task[pk])
     }
     _tell_stale({pk: by_task[pk] for pk in stale}, letters)
     letters.send()
@@ -45,13 +45,13 @@ def _tell_stale(by_task: dict[UUID, list[TaskWatch]], letters: post.Letters) -> 
     # After the rows: an event is committed with its task's seq, so none up to that can be missing.
     events = _events({pk: min(w.seen for w in by_task[pk]) for pk in rows})
     for pk, row in rows.items():
-        position = places.get(pk)
-        task = report.told(row, position)
+        place = places.get(pk)
+        task = report.told(row, place)
         for watch in by_task[pk]:
-            if watch.seen >= row.seq and watch.position == position:
+            if watch.seen >= row.seq and watch.place == place:
                 continue
             new = [e for e in events[pk] if watch.seen < e["seq"] <= row.seq]
-            watch.seen, watch.position = row.seq, position
+            watch.seen, watch.place = row.seq, place
             letters.add(
                 watch,
                 Change(task_id=pk, team_id=row.team_id, seq=row.seq, task=task, events=new),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from tasks.live.mailbox import Mailbox
+from tasks.places import Place
 
 
 @dataclass(eq=False, kw_only=True)
@@ -25,8 +26,8 @@ class TaskWatch(Watch):
     task_id: UUID
     seen: int
     """The seq told last; the poller moves it on."""
-    position: int | None = None
-    """The place in the queue told last."""
+    place: Place | None = None
+    """The place in the queue told last; None where it doesn't wait."""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -96,6 +96,7 @@ class Task(Teamwork):
         help_text="When to call Job.ended (again); empty once it has returned",
     )
     fresh = False  # True on what `queue.push` has just made, False where it found it
+    seconds_left: float | None = None  # to `expires_at`, told by `queue.claim`
 
     class Meta:
         ordering = ["-created_at"]

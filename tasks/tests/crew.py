@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -62,12 +62,18 @@ def database_url() -> str:
 class Crew:
     """One `runworkers` (or `rundaemon`) and all that it started, told by a mark they carry."""
 
-    def __init__(self, folder: Path, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: list[str],
+        environment: dict[str, str],
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.mark = f"crew-{uuid.uuid4().hex}"
         self.log = folder / f"{self.mark}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", *command],
+                [*prefix, sys.executable, "manage.py", *command],
                 cwd=settings.BASE_DIR,
                 env={
                     **environment_of_tests(folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -23,8 +24,10 @@ assert toy_jobs
 
 
 @pytest.fixture
-def broker() -> TokenBroker:
-    return TokenBroker("tests", queues=["default"], name="me")
+def broker() -> Iterator[TokenBroker]:
+    broker = TokenBroker("tests", queues=["default"], name="me")
+    yield broker
+    broker.close()
 
 
 def push(team, **options) -> Task:
@@ -82,14 +85,11 @@ def test_a_database_that_is_away_costs_a_moment_and_not_the_pusher(broker, team,
 
 def test_looking_while_nothing_happens_is_cheap(broker):
     broker.dequeue()
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+    broker.dequeue()  # the first sleep opens the ear and is none
+    with CaptureQueriesContext(connection) as asked:
         broker.dequeue()
-    expected = ["PRAGMA data_version"] if connection.vendor == "sqlite" else ["SELECT"]
-    assert [query["sql"][: len(start)] for query, start in zip(asked, expected, strict=True)] == (
-        expected
-    )
+    (query,) = asked
+    assert ("data_version" if connection.vendor == "sqlite" else "SELECT") in query["sql"]
 
 
 def test_a_pool_of_no_workers_is_refused():

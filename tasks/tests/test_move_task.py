@@ -114,27 +114,6 @@ def test_a_permanent_error_is_not_tried_again(running):
     assert finish(running, Outcome.FAILED, permanent=True) == Status.FAILED
 
 
-def test_the_job_says_when_to_come_back(running):
-    finish(running, Outcome.FAILED, retry_after=100)
-    wait = Work(running).row.run_at - timezone.now()
-    assert timedelta(seconds=90) < wait <= timedelta(seconds=100)
-
-
-def test_delays_grow_by_the_jobs_policy(toys):
-    work = toys.push("nothing", max_attempts=9)
-    waits = []
-    for _ in range(3):
-        task = queue.claim(["default"], "me")
-        before = timezone.now()
-        finish(task, Outcome.FAILED)
-        waits.append((work.row.run_at - before).total_seconds())
-        Task.objects.update(run_at=before)
-    # 0.1, 0.2, and the last again; a quarter of jitter at most, and the time of the move.
-    assert 0.1 <= waits[0] < 0.19
-    assert 0.2 <= waits[1] < 0.31
-    assert 0.2 <= waits[2] < 0.31
-
-
 def test_a_waiting_task_is_cancelled_at_once(toys, told, owner):
     work = toys.push("nothing", args={"told": str(told)})
     assert transitions.cancel(work.row, by=owner)
@@ -218,14 +197,3 @@ def test_an_attempt_whose_minder_died_is_lost_without_waiting_for_its_lease(runn
     Attempt.objects.update(host=reaper.processes.place())
     assert reaper.reap_dead_minders() == 1
     assert Work(running).row.status == Status.QUEUED
-
-
-def test_a_task_that_kills_its_workers_fails_in_the_end(toys):
-    work = toys.push("nothing")
-    for _ in range(3):
-        Task.objects.update(run_at=timezone.now())
-        assert queue.claim(["default"], "me")
-        Task.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=2))
-        reaper.reap()
-    assert work.row.status == Status.FAILED
-    assert work.outcomes == [Outcome.LOST] * 3

@@ -15,6 +15,7 @@ from tasks.live import look, nudges, singles
 from tasks.live.mailbox import BehindError, Change, Mailbox
 from tasks.live.poller import Poller
 from tasks.live.watches import TaskWatch, TeamsWatch
+from tasks.places import Place
 from tasks.tests.work import Running, new_task
 from tests.redis import redis_server
 from tests.web import web_process
@@ -33,7 +34,7 @@ def cancel(task) -> None:
 
 
 async def test_it_works(task):
-    poller, watch = Poller(), TaskWatch(task_id=task.pk, seen=task.seq, position=1)
+    poller, watch = Poller(), TaskWatch(task_id=task.pk, seen=task.seq, place=Place(1))
     with poller.watching(watch):
         await asyncio.to_thread(cancel, task)
         (change,) = await asyncio.wait_for(watch.mailbox.take(), 5)

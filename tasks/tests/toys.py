@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 from tasks.errors import JobError, PermanentError
-from tasks.models import Task
+from tasks.models import Chore, Task
 from tasks.periodic import periodic
 from tasks.registry import Intake, Job, register
+from tasks.retries import Backoff
 
 
 def note(context, what: str) -> None:
@@ -204,7 +207,49 @@ def reverse(context):
     return {"size": given.size}
 
 
-QUICK = (0.1, 0.2)
+_threads: list[threading.Thread] = []
+
+
+def litter(context):
+    """Changes, for good, what its process shares with the next job."""
+    note(context, "begin")
+    match context.args["what"]:
+        case "working directory":
+            os.chdir("/")
+        case "umask":
+            os.umask(0o027)
+        case "environment":
+            os.environ["LITTER"] = "left"
+        case "signal handlers":
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        case "timer":
+            signal.setitimer(signal.ITIMER_REAL, 600)
+        case "streams":
+            sys.stdout = io.StringIO()
+        case "threads":
+            _threads.append(threading.Thread(target=time.sleep, args=(600,), daemon=True))
+            _threads[-1].start()
+        case "processes":
+            subprocess.Popen(["sleep", context.args["mark"]])
+
+
+def look_around(context):
+    """Tells the process and what it finds there."""
+    return {"pid": os.getpid(), "directory": os.getcwd(), "litter": os.environ.get("LITTER")}
+
+
+def run_program(context):
+    """Starts a program and waits for it, as is right."""
+    subprocess.run(["true"], check=True)
+    return {"pid": os.getpid()}
+
+
+def count_tasks(context):
+    """Asks the database."""
+    return {"pid": os.getpid(), "tasks": Task.objects.count()}
+
+
+QUICK = Backoff(first=0.1, most=0.2, jitter=0.2)
 
 for run in (
     nothing,
@@ -244,24 +289,56 @@ register(
         intake=Intake(types=("text/*",), max_bytes=5_000_000),
     )
 )
-register(
-    Job(
-        name="toy-open",
-        run=open_things,
-        title="Toy: open things",
-        backoff=QUICK,
-        undo=remove_file,
-        ended=tell_end,
+for name, isolated in (("toy-open", True), ("toy-open-shared", False)):
+    register(
+        Job(
+            name=name,
+            run=open_things,
+            title="Toy: open things",
+            backoff=QUICK,
+            undo=remove_file,
+            ended=tell_end,
+            isolated=isolated,
+        )
     )
-)
+for run in (
+    nothing,
+    sleep,
+    hang,
+    compute,
+    stubborn,
+    spawn,
+    die,
+    confirm,
+    odd,
+    litter,
+    look_around,
+    run_program,
+    count_tasks,
+):
+    name = f"toy-{run.__name__.replace('_', '-')}-shared"
+    register(Job(name=name, run=run, title="Toy", backoff=QUICK, ended=tell_end, isolated=False))
 
 
-@periodic(every=0.1)
 def leave_mark() -> None:
-    """Called by daemons of tests: fails the first time, then leaves a mark each time."""
-    if path := os.environ.get("TOY_PERIODIC"):
-        first = not Path(path).exists()
-        with Path(path).open("a") as file:
-            file.write("x")
-        if first:
-            raise OSError("not now")
+    """Fails the first time, then leaves a mark each time."""
+    path = Path(os.environ["TOY_PERIODIC"])
+    first = not path.exists()
+    with path.open("a") as file:
+        file.write("x")
+    if first:
+        raise OSError("not now")
+
+
+def note_moment() -> None:
+    """Notes which moment it was called for, and by whom."""
+    row = Chore.objects.get(name="tasks.tests.toys.note_moment")
+    moment = row.due_at.timestamp() - 0.5
+    with Path(os.environ["TOY_MOMENTS"]).open("a") as file:
+        file.write(f"{moment:.3f} {row.by}\n")
+
+
+if "TOY_PERIODIC" in os.environ:  # in the daemon of a test that wants it
+    periodic(every=0.1)(leave_mark)
+if "TOY_MOMENTS" in os.environ:
+    periodic(every=0.5)(note_moment)

@@ -1,0 +1,100 @@
+"""Where waiting tasks stand in their queues, and what holds them back."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import BooleanField, Case, Q, Value, When
+
+from tasks import clock, pauses, turns
+from tasks.models import Pause, Task
+from tasks.states import Status
+
+COUNTED_ALONE = 5
+LINE_ROWS = 5000
+
+
+class Place(NamedTuple):
+    """`position` is 1 for the next one; None while a pause holds it back, or nobody knows."""
+
+    position: int | None
+    why: str = ""
+    """What it waits for besides those before it, as a sentence."""
+
+
+def of(task: Task) -> Place | None:
+    """The place of one task; None where it isn't waiting."""
+    return of_all([task]).get(task.pk)
+
+
+def of_all(tasks: Iterable[Task]) -> dict[UUID, Place | None]:
+    """The places of the waiting ones: a few counts, or one list of a whole queue."""
+    by_queue = defaultdict[str, list[Task]](list)
+    for task in tasks:
+        if task.status == Status.QUEUED:
+            by_queue[task.queue].append(task)
+    found: dict[UUID, Place | None] = {}
+    known = list(Pause.objects.all()) if by_queue else []
+    for queue, waiting in by_queue.items():
+        free = []
+        for task in waiting:
+            held = pauses.over(task, known)
+            if held is None:
+                free.append(task)
+            else:
+                found[task.pk] = Place(None, pauses.sentence(held))
+        if len(free) <= COUNTED_ALONE:
+            found |= {task.pk: _count(task) for task in free}
+        else:
+            found |= _line(queue, free)
+    return found
+
+
+def _count(task: Task) -> Place:
+    """How many of its queue start before it, plus one. Others that wait for their turn at a key
+    don't; those that wait at the same key do."""
+    urgent = Q(priority__gt=task.priority) & (
+        Q(run_at__lte=clock.now()) | Q(run_at__lt=task.run_at)
+    )
+    earlier = Q(priority=task.priority, run_at__lt=task.run_at)
+    queued = Task.objects.filter(status=Status.QUEUED)
+    ahead = pauses.without(queued.filter(urgent | earlier, queue=task.queue))
+    if not task.concurrency_key:
+        return Place(ahead.filter(turns.free()).count() + 1)
+    ahead = ahead.filter(turns.free() | Q(concurrency_key=task.concurrency_key))
+    is_free = queued.filter(turns.free(), pk=task.pk).exists()
+    return Place(ahead.count() + 1, "" if is_free else _waits_at(task.concurrency_key))
+
+
+def _line(queue: str, waiting: Iterable[Task]) -> dict[UUID, Place | None]:
+    """The same from one list of all that wait there, as far as it is read."""
+    free = Case(When(turns.free(), then=Value(True)), default=False, output_field=BooleanField())
+    queued = pauses.without(Task.objects.filter(queue=queue, status=Status.QUEUED))
+    rows = queued.annotate(free=free).order_by("-priority", "run_at")
+    before, at_key = 0, Counter[str]()
+    places: dict[UUID, Place | None] = {}
+    for pk, key, is_free in rows.values_list("pk", "concurrency_key", "free")[:LINE_ROWS]:
+        if is_free:
+            before += 1
+            places[pk] = Place(before)
+        else:
+            at_key[key] += 1
+            places[pk] = Place(before + at_key[key], _waits_at(key))
+    return {task.pk: places.get(task.pk) or Place(None) for task in waiting}
+
+
+def _waits_at(key: str) -> str:
+    return f"Waits for its turn at {key}."
+
+
+def tell(tasks: Iterable[Task]) -> None:
+    """Set the `message` of waiting tasks to what holds them back, for pages; nothing is saved."""
+    listed = list(tasks)
+    places = of_all(listed)
+    for task in listed:
+        place = places.get(task.pk)
+        if place is not None and place.why and not task.message:
+            task.message = place.why
