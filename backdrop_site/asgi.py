@@ -12,6 +12,7 @@ _pages = get_asgi_application()
 # Only once Django has been set up.
 from django.db import connections  # noqa: E402
 
+from tasks.api import lean  # noqa: E402
 from tasks.live.routing import websocket_urlpatterns  # noqa: E402
 from tasks.uploads import door  # noqa: E402
 
@@ -21,5 +22,8 @@ for alias in connections:
     connections.settings[alias]["CONN_MAX_AGE"] = 0
 
 application = ProtocolTypeRouter(
-    {"http": door.in_front_of(_pages), "websocket": URLRouter(websocket_urlpatterns)},
+    {
+        "http": door.in_front_of(lean.in_front_of(_pages)),
+        "websocket": URLRouter(websocket_urlpatterns),
+    },
 )
