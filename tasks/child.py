@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import connection, connections
 
-from tasks import artifacts, clock, processes, reports
+from tasks import artifacts, clock, memory, processes, reports
 from tasks.errors import CancelledError, FencedError, JobError
 from tasks.lease import DOWN
 from tasks.models import Task
@@ -42,6 +42,8 @@ def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
     """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
     try:
         settle_in("backdrop-job")
+        if job.memory_bytes is not None:
+            memory.limit(job.memory_bytes)
         signal.signal(signal.SIGTERM, partial(_cancel, end))
         run(job, Report(task, end, board), end)
         connections.close_all()
@@ -99,7 +101,8 @@ def run(job: Job, report: Report, end: socket.socket) -> bool:
         return True
     except BaseException as error:
         logger.error("Task %s: %s", report.task_id, _trace(error))
-        reports.send(end, "failed", error=_sentence(error), permanent=False, retry_after=None)
+        again = not (job.memory_bytes and isinstance(error, MemoryError))  # the same limit, again
+        reports.send(end, "failed", error=_sentence(error), permanent=not again, retry_after=None)
     return False
 
 

@@ -99,6 +99,10 @@ class Job:
     """Longest an attempt may go without a word."""
     total_seconds: int | None = None
     """From when it may first start to the end of it, tries and pauses included."""
+    memory_bytes: int | None = None
+    """Most that its process, and each that it starts, may take beyond what the process began with;
+    whoever takes more fails with MemoryError (in C code, at worst dies), and the task for good.
+    Only for an isolated job: a process that others share can't be limited for one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
     intake: Intake | None = None
@@ -110,6 +114,8 @@ _jobs: dict[str, Job] = {}
 
 def register(job: Job) -> Job:
     """Add a job; a name taken by another job is a mistake told at start."""
+    if job.memory_bytes is not None and not job.isolated:
+        raise ValueError(f"The job {job.name!r} can't limit the memory of a shared process.")
     if _jobs.get(job.name, job) != job:
         raise ValueError(f"The job name {job.name!r} is taken twice.")
     _jobs[job.name] = job

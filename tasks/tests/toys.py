@@ -94,6 +94,14 @@ def spawn_here(context):
     time.sleep(60)
 
 
+def swallow(context):
+    """Takes ever more memory."""
+    kept = []
+    while len(kept) < 512:
+        kept.append(bytearray(1 << 20))
+        context.progress(len(kept), unit="MiB")
+
+
 def die(context):
     """Dies as told, in its first attempts."""
     note(context, "begin")
@@ -289,6 +297,7 @@ register(
         intake=Intake(types=("text/*",), max_bytes=5_000_000),
     )
 )
+register(Job(name="toy-swallow", run=swallow, title="Toy: swallow", memory_bytes=128 << 20))
 for name, isolated in (("toy-open", True), ("toy-open-shared", False)):
     register(
         Job(

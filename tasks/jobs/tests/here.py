@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,16 @@ class Here:
 
     @contextmanager
     def input(self) -> Iterator[Input]:
-        content = self.source.read_bytes()
+        with self.source.open("rb") as file:
+            head = file.read(sniffing.LOOKED_AT)
+            file.seek(0)
+            digest = file_digest(file, "sha256").hexdigest()
         yield Input(
             path=self.source,
             filename=self.filename,
-            size=len(content),
-            sha256=sha256(content).hexdigest(),
-            content_type=sniffing.type_of(content[: sniffing.LOOKED_AT], self.filename),
+            size=self.source.stat().st_size,
+            sha256=digest,
+            content_type=sniffing.type_of(head, self.filename),
         )
 
     @contextmanager
