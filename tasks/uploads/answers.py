@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+
+from asgiref.sync import sync_to_async
+from django.template.loader import render_to_string
 
 from accounts.rest.problems import MEDIA_TYPE, problem
 from tasks.uploads import tus
@@ -42,6 +46,18 @@ async def answer_problem(send: Send, error: UploadError, *, head: bool = False) 
     document = problem(error.status, error.sentence, title=_TITLES.get(error.status))
     body = b"" if head else json.dumps(document).encode()
     await answer(send, error.status, {"Content-Type": MEDIA_TYPE, **error.headers}, body)
+
+
+async def answer_page(send: Send, error: UploadError, *, back: str) -> None:
+    """The refusal for a person; `back` is where they came from, if that is a page of ours."""
+    place = urlsplit(back).path
+    context = {
+        "sentence": error.sentence,
+        "back": place if place.startswith("/files/") else "/files/",
+    }
+    body = await sync_to_async(render_to_string)("tasks/refused.html", context)
+    headers = {"Content-Type": "text/html; charset=utf-8", **error.headers}
+    await answer(send, error.status, headers, body.encode())
 
 
 _TITLES = {tus.MISMATCH: "Checksum Mismatch"}

@@ -16,12 +16,13 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.urls import reverse
 
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
 from tasks.uploads import capability, creating, joining, receiving, refusals, sessions, tus
-from tasks.uploads.answers import Send, answer, answer_json, answer_problem
+from tasks.uploads.answers import Send, answer, answer_json, answer_page, answer_problem
 from tasks.uploads.multipart import FormFile
 from tasks.uploads.receiving import GoneError, Receive, body_of, in_thread
 from tasks.uploads.refusals import UploadError
@@ -68,7 +69,7 @@ class Door:
         try:
             await self._serve()
         except UploadError as error:
-            await answer_problem(self.send, error, head=self.scope["method"] == "HEAD")
+            await self._refuse(error)
         except GoneError:
             pass  # nobody is there to be answered
         except Exception:
@@ -107,8 +108,22 @@ class Door:
         if upload.complete:
             raise UploadError(409, "The file is complete: nothing more is taken.")
         await receiving.receive_into(upload, self._file(upload), whole=True)
+        if self._by_form():
+            await answer(self.send, 303, {"Location": _page_of(upload)})
+            return
         task = await in_thread(lambda: _status(upload))
         await answer_json(self.send, 202, task)
+
+    def _by_form(self) -> bool:
+        """Whether a person looks at a page whose form has sent this, without a script."""
+        form = self.told.get("content-type", "").lower().startswith("multipart/form-data")
+        return form and "text/html" in self.told.get("accept", "")
+
+    async def _refuse(self, error: UploadError) -> None:
+        if self._by_form():
+            await answer_page(self.send, error, back=self.told.get("referer", "/files/"))
+        else:
+            await answer_problem(self.send, error, head=self.scope["method"] == "HEAD")
 
     def _file(self, upload: Upload) -> Any:
         """The file in the body, refused where its size is wrong before it is taken."""
@@ -206,6 +221,10 @@ class Door:
 def _known(upload: Upload) -> Upload:
     sessions.refuse_gone(upload)
     return upload
+
+
+def _page_of(upload: Upload) -> str:
+    return reverse("file_send", args=[upload.task_id])
 
 
 def _status(upload: Upload) -> dict[str, Any]:
