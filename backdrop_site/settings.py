@@ -41,6 +41,7 @@ UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=e
 UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
 RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)
 RESULT_REDIRECT = env.bool("RESULT_REDIRECT", False)
+WEBHOOKS_ALLOW_PRIVATE = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class Job:
 
 
 _jobs: dict[str, Job] = {}
+Ended = Callable[["Task"], None]
+_followers: list[Ended] = []
 
 
 def register(job: Job) -> Job:
@@ -133,3 +135,21 @@ def get(name: str) -> Job:
 
 def names() -> list[str]:
     return sorted(_jobs)
+
+
+def names_with_intake() -> list[str]:
+    """Those that work on uploaded files."""
+    return [name for name in names() if _jobs[name].intake is not None]
+
+
+def follows(call: Ended) -> Ended:
+    """Have it called after the end of each task on a file, as `Job.ended` is; idempotent too."""
+    if call not in _followers:
+        _followers.append(call)
+    return call
+
+
+def after(job: Job) -> list[Ended]:
+    """What is called after a task of this job has ended."""
+    own = [job.ended] if job.ended is not None else []
+    return own + (_followers if job.intake is not None else [])

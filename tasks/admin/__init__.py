@@ -2,5 +2,6 @@
 
 from tasks.admin.files import ArtifactAdmin, UploadAdmin
 from tasks.admin.tasks import TaskAdmin, WorkerAdmin
+from tasks.admin.webhooks import WebhookAdmin
 
-__all__ = ["ArtifactAdmin", "TaskAdmin", "UploadAdmin", "WorkerAdmin"]
+__all__ = ["ArtifactAdmin", "TaskAdmin", "UploadAdmin", "WebhookAdmin", "WorkerAdmin"]

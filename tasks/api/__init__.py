@@ -7,6 +7,7 @@ from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.results import ResultView
 from tasks.api.status import StatusView
 from tasks.api.uploads import UploadsView, UploadView
+from tasks.api.webhooks import WebhookViewSet
 
 __all__ = [
     "CancelView",
@@ -18,5 +19,6 @@ __all__ = [
     "TaskViewSet",
     "UploadView",
     "UploadsView",
+    "WebhookViewSet",
     "WorkerViewSet",
 ]

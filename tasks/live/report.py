@@ -34,9 +34,9 @@ def status_of(task: Task, place: Place | None) -> dict[str, Any]:
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
         "queue_position": place.position if place else None,
-        "created_at": _moment(task.created_at),
-        "started_at": _moment(task.started_at),
-        "finished_at": _moment(task.finished_at),
+        "created_at": moment(task.created_at),
+        "started_at": moment(task.started_at),
+        "finished_at": moment(task.finished_at),
         "error": task.error or None,
         "result_url": result_url(task.pk) if task.status == Status.SUCCEEDED else None,
         "seq": task.seq,
@@ -53,7 +53,7 @@ def event_of(event: Event) -> dict[str, Any]:
     """One line of a task's history, ready for JSON."""
     return {
         "seq": event.seq,
-        "at": _moment(event.at),
+        "at": moment(event.at),
         "kind": event.kind,
         "level": event.level,
         "attempt": event.attempt,
@@ -87,5 +87,6 @@ def result_url(pk: UUID) -> str:
     return reverse("service-result", args=[pk])
 
 
-def _moment(value: datetime | None) -> str | None:
+def moment(value: datetime | None) -> str | None:
+    """As JSON has it: RFC 3339, UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None

@@ -10,6 +10,7 @@ from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
 from tasks.models.turns import Turn
 from tasks.models.uploads import Upload
+from tasks.models.webhooks import Webhook, WebhookDelivery
 from tasks.models.workers import Worker
 
 __all__ = [
@@ -23,5 +24,7 @@ __all__ = [
     "Task",
     "Turn",
     "Upload",
+    "Webhook",
+    "WebhookDelivery",
     "Worker",
 ]
