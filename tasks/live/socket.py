@@ -24,6 +24,7 @@ BAD_REQUEST = 4400
 TRY_LATER = 1013
 NOT_SIGNED_IN = 4401
 NOT_THERE = 4404
+DISCONNECTS = ("websocket.disconnect", "http.disconnect")
 BEAT_SECONDS = 1.0
 MESSAGE_BYTES = 500_000
 RECHECK_SECONDS = 10.0
@@ -92,6 +93,10 @@ class Socket:
             except DatabaseError:
                 await self._close(TRY_LATER, "The database can't be asked.")
 
+    def identify(self) -> Visitor | None:
+        """Who is at the other end, as things stand now; asks the database."""
+        return identify(self.scope)
+
     async def _accept(self) -> None:
         protocol = BEARER if BEARER in self.scope.get("subprotocols", ()) else None
         await self._send({"type": "websocket.accept", "subprotocol": protocol})
@@ -146,7 +151,7 @@ class Socket:
 
     async def _listen(self) -> None:
         """Until the client goes."""
-        while (await self.receive())["type"] != "websocket.disconnect":
+        while (await self.receive())["type"] not in DISCONNECTS:
             pass
 
     async def _recheck(self) -> None:
@@ -157,7 +162,7 @@ class Socket:
                 pause = min(pause, self.visitor.expires_at - time.time())
             await asyncio.sleep(max(0.0, pause) + 0.01)
             try:
-                visitor = await ask(identify, self.scope)
+                visitor = await ask(self.identify)
                 if visitor is None:
                     raise CloseError(NOT_SIGNED_IN, "Sign in again.")
                 self.visitor = visitor
