@@ -13,6 +13,7 @@ _pages = get_asgi_application()
 from django.db import connections  # noqa: E402
 
 from tasks.api import lean  # noqa: E402
+from tasks.live import streams  # noqa: E402
 from tasks.live.routing import websocket_urlpatterns  # noqa: E402
 from tasks.uploads import door  # noqa: E402
 
@@ -23,7 +24,7 @@ for alias in connections:
 
 application = ProtocolTypeRouter(
     {
-        "http": door.in_front_of(lean.in_front_of(_pages)),
+        "http": door.in_front_of(lean.in_front_of(streams.in_front_of(_pages))),
         "websocket": URLRouter(websocket_urlpatterns),
     },
 )

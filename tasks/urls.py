@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("task/upload/<str:upload_id>", api.UploadView.as_view(), name="service-upload"),
     path("task/status/<uuid:pk>", api.StatusView.as_view(), name="service-status"),
     path("task/cancel/<uuid:pk>", api.CancelView.as_view(), name="service-cancel"),
+    path("task/events/<uuid:pk>", api.EventsView.as_view(), name="service-events"),
     path("task/result/<uuid:pk>", api.ResultView.as_view(), name="service-result"),
     path("files/", files.index, name="files"),
     path("files/_files", files.rows, name="files_rows"),

@@ -1,6 +1,7 @@
 """The REST door to tasks: `/task/…` for their clients, `/api/…` for those who look after them."""
 
 from tasks.api.control import CancelView
+from tasks.api.events import EventsView
 from tasks.api.jobs import JobViewSet
 from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
@@ -12,6 +13,7 @@ from tasks.api.webhooks import WebhookViewSet
 __all__ = [
     "CancelView",
     "EventViewSet",
+    "EventsView",
     "JobViewSet",
     "RequestView",
     "ResultView",

@@ -83,7 +83,7 @@ class NewWebhookSerializer(WebhookSerializer):
         return {**super().to_representation(instance), "secret": instance.secret.reveal()}
 
 
-class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
+class WebhookDeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
     """One message, and whether it arrived."""
 
     class Meta:
@@ -131,12 +131,12 @@ class WebhookViewSet(TeamScoped, viewsets.ModelViewSet[Webhook]):
         asked.save()
         return Response(asked.data, status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Send a test", request=None, responses={202: DeliverySerializer})
+    @extend_schema(summary="Send a test", request=None, responses={202: WebhookDeliverySerializer})
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
         """Send a message that means nothing; the deliveries tell whether it arrived."""
         delivery = notices.test(self.get_object(), by=cast("User", request.user))
-        return Response(DeliverySerializer(delivery).data, status.HTTP_202_ACCEPTED)
+        return Response(WebhookDeliverySerializer(delivery).data, status.HTTP_202_ACCEPTED)
 
     @extend_schema(summary="A new secret", request=None, responses=SecretSerializer)
     @action(detail=True, methods=["post"])
@@ -144,9 +144,9 @@ class WebhookViewSet(TeamScoped, viewsets.ModelViewSet[Webhook]):
         """Make a new secret. For a day the old one signs beside it."""
         return Response({"secret": self.get_object().rotate()})
 
-    @extend_schema(summary="What was sent", responses=DeliverySerializer(many=True))
+    @extend_schema(summary="What was sent", responses=WebhookDeliverySerializer(many=True))
     @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=["created_at"])
     def deliveries(self, request: Request, pk: str) -> Response:
         """The newest first, by pages."""
         page = self.paginate_queryset(self.get_object().deliveries.all()) or []
-        return self.get_paginated_response(DeliverySerializer(page, many=True).data)
+        return self.get_paginated_response(WebhookDeliverySerializer(page, many=True).data)
