@@ -28,7 +28,7 @@ _RULES = (
         "Split it into files with fewer columns.",
     ),
     _Rule(
-        r"File too large|No space left|Disk quota exceeded",
+        r"Interrupted|INTERRUPT|File too large|No space left|Disk quota exceeded",
         "The result is larger than this machine gives it room for.",
         "Convert to Parquet, which is smaller, or a part of it.",
     ),
@@ -85,8 +85,6 @@ def told(what: str) -> Iterator[None]:
     """What DuckDB raises becomes a PermanentError: the same file fails again in the same way."""
     try:
         yield
-    except duckdb.InterruptException:
-        raise
     except (duckdb.Error, RuntimeError) as error:
         raise _error(what, str(error)) from None
 

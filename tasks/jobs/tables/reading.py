@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ MOST_COLUMNS = 1000
 MOST_ROWS = 2_000_000_000
 REJECTS = 1000
 """Rows left out that are counted one by one."""
-_PROGRESS_SECONDS = 0.5
+_PROGRESS_SECONDS = 0.1
 _BY_TYPE = {
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
@@ -57,16 +57,19 @@ class Table:
         self.warnings.append({"name": name, "text": sentence})
         self.context.log(sentence, level="warning")
 
-    def query(self, statement: str, message: str) -> list[tuple[Any, ...]]:
-        """Run a statement that reads all of the table, with progress."""
+    def query(
+        self, statement: str, message: str, *, too_much: Callable[[], bool] = lambda: False
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement that reads all of the table, with progress, until it becomes `too_much`
+        of a result. (DuckDB hangs where a limit on files, or a full disk, stops it.)"""
         self.context.message(message)
-        with faults.told(_WORDS[self.format]), self._watched():
+        with faults.told(_WORDS[self.format]), self._watched(too_much):
             return self.connection.execute(statement).fetchall()
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watched(self, too_much: Callable[[], bool]) -> Iterator[None]:
         over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(over,), daemon=True)
+        watcher = threading.Thread(target=self._watch, args=(over, too_much), daemon=True)
         watcher.start()
         try:
             yield
@@ -75,8 +78,10 @@ class Table:
             watcher.join()
         self._report(1.0)
 
-    def _watch(self, over: threading.Event) -> None:
+    def _watch(self, over: threading.Event, too_much: Callable[[], bool]) -> None:
         while not over.wait(_PROGRESS_SECONDS):
+            if too_much():
+                self.connection.interrupt()
             self._report(max(0.0, self.connection.query_progress() / 100))
 
     def _report(self, part: float) -> None:
@@ -119,7 +124,7 @@ def opened(
     """
     if not given.size:
         raise PermanentError("The file is empty.", remedy="Send one that has rows.")
-    kind = _format_of(given, asked.get("format", "auto"))
+    kind = format_of(given, asked.get("format", "auto"))
     with _connected(given.path, result) as connection:
         table = Table(context, given, kind, connection)
         if kind != "parquet":
@@ -130,13 +135,39 @@ def opened(
         yield table
 
 
-def _format_of(given: Input, asked: str) -> str:
+def format_of(given: Input, asked: str) -> str:
+    """What was asked for, or what name and content tell."""
     if asked != "auto":
         return asked
     if kind := _BY_TYPE.get(given.content_type):
         return kind
     with given.path.open("rb") as file:
         return "jsonl" if file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else "csv"
+
+
+def count(table: Table, kind: str, path: Path, delimiter: str) -> int:
+    """The rows of a file that was written by us."""
+    arguments: dict[str, object] = {"hive_partitioning": False}
+    match kind:
+        case "parquet":
+            function = "read_parquet"
+        case "jsonl":
+            function = "read_ndjson_objects"
+            arguments = {}
+        case _:
+            function = "read_csv"
+            names = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(table.columns)))
+            header = table.dialect.get("header", True)
+            told = {"delim": delimiter, "quote": '"', "escape": '"', "header": header}
+            arguments |= {**told, "auto_detect": False}
+            return _count(table, call(function, path, arguments, f"columns = {{{names}}}"))
+    return _count(table, call(function, path, arguments))
+
+
+def _count(table: Table, source: str) -> int:
+    with faults.told(_WORDS[table.format]):
+        row = table.connection.execute(f"FROM {source} SELECT count(*)").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _blocks(given: Input, context: Context) -> Iterator[bytes]:
