@@ -4,8 +4,8 @@ Loaded at start like every app's `jobs`. A third party adds one by an entry poin
 `backdrop.jobs` (see docs/JOBS.md).
 """
 
-from tasks.jobs import compress, convert, inspect, profile
+from tasks.jobs import compress, convert, images, inspect, profile
 from tasks.uploads import sweeping
 from tasks.webhooks import notices
 
-__all__ = ["compress", "convert", "inspect", "notices", "profile", "sweeping"]
+__all__ = ["compress", "convert", "images", "inspect", "notices", "profile", "sweeping"]
