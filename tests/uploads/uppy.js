@@ -8,6 +8,7 @@ globalThis.send = (token) => {
     endpoint: "/task/upload/",
     headers: { Authorization: `Bearer ${token}` },
     retryDelays: Array(40).fill(100),
+    chunkSize: 8e6, // else Chromium copies all that is left, at each try anew
     allowedMetaFields: ["job", "name"],
   });
   uppy.on("upload-error", (file, error) => {
