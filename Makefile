@@ -21,6 +21,7 @@ up: environment ## start web, worker and daemon; Ctrl-C stops them
 
 test: dev-environment ## check, and every test against real servers
 	@$(PYTHON) scripts/system.py need test
+	@sh scripts/npm.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(TESTS)
 	@$(BIN)/python tests/run_on_postgres.py

@@ -47,6 +47,8 @@ GROUPS = {
         Program("git", "git"),
         Program("prometheus", "prometheus"),
         Program("promtool", "prometheus"),
+        Program("node", "nodejs"),
+        Program("npm", "npm"),
     ),
     "bench": (
         Program("postgres", "postgresql", POSTGRES_FOLDERS),
