@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -14,6 +16,14 @@ from tasks import places
 from tasks.models import Event, Task
 from tasks.places import Place
 from tasks.states import Status
+
+
+class Shared(dict[str, Any]):
+    """What many are told alike: made text once, by the first who needs it."""
+
+    @cached_property
+    def text(self) -> str:
+        return json.dumps(self, separators=(",", ":"))
 
 
 def status_of(task: Task, place: Place | None) -> dict[str, Any]:
@@ -46,20 +56,22 @@ def status_of(task: Task, place: Place | None) -> dict[str, Any]:
 def told(task: Task, place: Place | None) -> dict[str, Any]:
     """What sockets send: the status, and what a page needs beside it."""
     more = {"title": task.title, "cancel_requested": task.cancel_requested_at is not None}
-    return {**status_of(task, place), **more}
+    return Shared({**status_of(task, place), **more})
 
 
 def event_of(event: Event) -> dict[str, Any]:
     """One line of a task's history, ready for JSON."""
-    return {
-        "seq": event.seq,
-        "at": moment(event.at),
-        "kind": event.kind,
-        "level": event.level,
-        "attempt": event.attempt,
-        "message": event.message,
-        "data": event.data,
-    }
+    return Shared(
+        {
+            "seq": event.seq,
+            "at": moment(event.at),
+            "kind": event.kind,
+            "level": event.level,
+            "attempt": event.attempt,
+            "message": event.message,
+            "data": event.data,
+        }
+    )
 
 
 def positions(tasks: Iterable[Task]) -> dict[UUID, Place | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,6 +15,7 @@ from django.db import DatabaseError
 
 from tasks.live.access import BEARER, ForeignOriginError, Visitor, identify
 from tasks.live.database import ask
+from tasks.live.report import Shared
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,14 +35,20 @@ def split(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[
     """What goes into one message, and the rest: many clients take no more than a mebibyte."""
     size = 0
     for place, item in enumerate(items):
-        size += len(_json(item))
+        size += len(_part(item))
         if size > MESSAGE_BYTES:
             return items[:place], items[place:]
     return items, []
 
 
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, separators=(",", ":"))
+def _json(content: Mapping[str, Any]) -> str:
+    """Parts that go to many are made text once."""
+    parts = (f"{json.dumps(name)}:{_part(value)}" for name, value in content.items())
+    return f"{{{','.join(parts)}}}"
+
+
+def _part(value: Any) -> str:
+    return value.text if isinstance(value, Shared) else json.dumps(value, separators=(",", ":"))
 
 
 class CloseError(Exception):
@@ -132,7 +139,9 @@ class Socket:
     async def tell(self, kind: str, seq: int, **content: Any) -> None:
         """Send one message; waits while the client doesn't take what was sent before."""
         self._seq = seq
-        text = _json({"type": kind, "seq": seq, **content})
+        await self._say(kind, seq, _json({"type": kind, "seq": seq, **content}))
+
+    async def _say(self, kind: str, seq: int, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
 
     def asked(self, name: str) -> str:

@@ -118,7 +118,7 @@ class TaskEvents(TaskSocket):
                 await self._send({"type": "http.response.body", "body": b""})
                 return
             await self._start(200)
-            await self._say(f"retry: {RETRY_MILLISECONDS}\n\n")
+            await self._write(f"retry: {RETRY_MILLISECONDS}\n\n")
             beating = asyncio.ensure_future(self._keep_alive())
             try:
                 await self._talk(self.visitor)
@@ -140,10 +140,12 @@ class TaskEvents(TaskSocket):
         return ""
 
     async def tell(self, kind: str, seq: int, **content: Any) -> None:
-        self._seq = seq
         if "task" in content:
             self._ended = content["task"]["status"] in ENDED
-        await self._say_event(kind, {"type": kind, "seq": seq, **content}, seq)
+        await super().tell(kind, seq, **content)
+
+    async def _say(self, kind: str, seq: int, text: str) -> None:
+        await self._write(f"id: {seq}\nevent: {kind}\ndata: {text}\n\n")
 
     async def _snapshot(self, after: int | None) -> tuple[int, Place | None]:
         told = await super()._snapshot(after)
@@ -160,20 +162,16 @@ class TaskEvents(TaskSocket):
             raise CloseError(ENDED_CODE, "The task has ended.")
 
     async def _tell_end(self, code: int, reason: str) -> None:
-        await self._say_event("end", {"type": "end", "code": code, "reason": reason})
+        data = json.dumps({"type": "end", "code": code, "reason": reason})
+        await self._write(f"event: end\ndata: {data}\n\n")
 
     async def _keep_alive(self) -> None:
         pause = float(getattr(settings, "LIVE_HEARTBEAT_SECONDS", HEARTBEAT_SECONDS))
         while True:
             await asyncio.sleep(pause)
-            await self._say(": here\n\n")
+            await self._write(": here\n\n")
 
-    async def _say_event(self, kind: str, content: dict[str, Any], seq: int | None = None) -> None:
-        number = "" if seq is None else f"id: {seq}\n"
-        data = json.dumps(content, separators=(",", ":"))  # on one line
-        await self._say(f"{number}event: {kind}\ndata: {data}\n\n")
-
-    async def _say(self, text: str) -> None:
+    async def _write(self, text: str) -> None:
         body = text.encode()
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
