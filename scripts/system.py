@@ -54,6 +54,8 @@ GROUPS = {
         Program("postgres", "postgresql", POSTGRES_FOLDERS),
         Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
         Program("zstd", "zstd"),
+        Program("redis-server", "redis-server"),
+        Program("wrk", "wrk"),
     ),
 }
 

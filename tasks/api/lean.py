@@ -4,8 +4,8 @@ It answers the plain case alone: a good bearer token, a task that its holder may
 wait for. All else (sessions, long polls, every refusal) goes on to the view, which says what there
 is to say. So there is one contract and one set of words, and the view remains the whole of it.
 
-Who a token's holder is, and which teams they may see, is remembered for two seconds; how the task
-stands is asked of the database each time.
+Who a token's holder is, and which teams they may see, is remembered for two seconds. How the task
+stands is asked of Redis where there is one (see `tasks.live.kept`), else of the database each time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from accounts import policy, tokens
 from accounts.errors import InvalidTokenError
 from accounts.policy import Verb
 from tasks import places
-from tasks.live import report
+from tasks.live import kept, report
+from tasks.live.kept import Standing
 from tasks.models import Task
 
 PATH = "/task/status/"
@@ -48,6 +49,9 @@ class Holder:
     teams: frozenset[int] | None
     """None: all of them."""
     until: float
+
+    def sees(self, team: int) -> bool:
+        return self.teams is None or team in self.teams
 
 
 _holders: OrderedDict[bytes, Holder] = OrderedDict()
@@ -74,18 +78,28 @@ async def _try(scope: Scope, send: Any) -> bool:
     token, pk = _token(headers), _uuid(scope["path"][len(PATH) :])
     if token is None or pk is None:
         return False
-    run = asyncio.get_running_loop().run_in_executor
-    try:
-        found = await run(_threads, _look, token, pk)
-    except (DatabaseError, InterfaceError):
+    holder = _known_holder(token)
+    found = await kept.get(pk) if holder is not None else None
+    if found is None:
+        found = await _asked(token, pk)
+        if found is not None:
+            await kept.put(pk, found)
+    elif holder is not None and not holder.sees(found.team):
         return False
     if found is None:
         return False
-    body, etag = found
     known = parse_etags(headers.get(b"if-none-match", b"").decode("latin-1"))
-    same = "*" in known or etag in {tag.removeprefix("W/") for tag in known}
-    await _answer(send, 304 if same else 200, b"" if same else body, etag)
+    same = "*" in known or found.etag in {tag.removeprefix("W/") for tag in known}
+    await _answer(send, 304 if same else 200, b"" if same else found.body, found.etag)
     return True
+
+
+async def _asked(token: bytes, pk: UUID) -> Standing | None:
+    run = asyncio.get_running_loop().run_in_executor
+    try:
+        return await run(_threads, _look, token, pk)
+    except (DatabaseError, InterfaceError):
+        return None
 
 
 def _token(headers: dict[bytes, bytes]) -> bytes | None:
@@ -101,26 +115,30 @@ def _uuid(text: str) -> UUID | None:
     return found if str(found) == text else None
 
 
-def _look(token: bytes, pk: UUID) -> tuple[bytes, str] | None:
-    """The body and its ETag; None where there is nothing plain to say. Runs in a thread."""
+def _look(token: bytes, pk: UUID) -> Standing | None:
+    """None where there is nothing plain to say. Runs in a thread."""
     try:
         holder = _holder(token)
         if holder is None:
             return None
         task = Task.objects.filter(pk=pk).first()
-        if task is None or (holder.teams is not None and task.team_id not in holder.teams):
+        if task is None or not holder.sees(task.team_id):
             return None
         body = report.status_of(task, places.of(task))
     except (DatabaseError, InterfaceError):
         connection.close()
         raise
-    return json.dumps(body, separators=(",", ":")).encode(), report.etag_of(body)
+    text = json.dumps(body, separators=(",", ":")).encode()
+    return Standing(team=task.team_id, seq=task.seq, etag=report.etag_of(body), body=text)
+
+
+def _known_holder(token: bytes) -> Holder | None:
+    known = _holders.get(token)
+    return known if known is not None and known.until > time.monotonic() else None
 
 
 def _holder(token: bytes) -> Holder | None:
-    now = time.monotonic()
-    known = _holders.get(token)
-    if known is not None and known.until > now:
+    if known := _known_holder(token):
         return known
     try:
         user = tokens.user_of(token.decode("ascii"))
@@ -131,7 +149,7 @@ def _holder(token: bytes) -> Holder | None:
     if not user.is_superuser:
         seen = policy.teams_where(user, Verb.SEE).values_list("pk", flat=True)
         teams = frozenset(seen)
-    made = Holder(teams=teams, until=now + KNOWN_SECONDS)
+    made = Holder(teams=teams, until=time.monotonic() + KNOWN_SECONDS)
     _holders[token] = made
     while len(_holders) > HOLDERS_KEPT:
         _holders.popitem(last=False)
