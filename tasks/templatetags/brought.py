@@ -86,6 +86,6 @@ def plain(value: Any) -> str:
 
 @register.filter
 def percent_sent(task: Task) -> int:
-    """How much of its file has arrived."""
+    """How much of its file has arrived, rounded as live.js does."""
     size = task.upload.size
-    return int(100 * task.upload.offset / size) if size else 0
+    return int(round(100 * task.upload.offset / size, 1)) if size else 0

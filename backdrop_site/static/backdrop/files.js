@@ -148,7 +148,7 @@
       this.busy = true;
       try {
         this.order ??= await this.ask(file);
-        localStorage.setItem(this.key(), file.lastModified);
+        this.remember(file);
         await this.run();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
@@ -165,13 +165,30 @@
       return `backdrop-file-${this.order.task}`;
     }
 
+    /** When the file was last changed, for whoever goes on after a reload. */
+    remember(file) {
+      try {
+        localStorage.setItem(this.key(), file.lastModified);
+      } catch {
+        // A browser that keeps nothing: then name and size have to do.
+      }
+    }
+
+    seen() {
+      try {
+        return this.order && localStorage.getItem(this.key());
+      } catch {
+        return null;
+      }
+    }
+
     /** Why this file can't be sent, if so. */
     wrong(file) {
       if (!file) return "Choose a file first.";
       const { name, size: wanted } = this.form.dataset;
       const another = (name && name !== file.name) || (wanted && Number(wanted) !== file.size);
       if (another) return `That is another file. Wanted: ${name || "one"} of ${size(Number(wanted))}.`;
-      const seen = this.order && localStorage.getItem(this.key());
+      const seen = this.seen();
       if (seen && seen !== String(file.lastModified)) {
         return "This file has changed since its first part was sent. Send it anew.";
       }
@@ -210,7 +227,7 @@
         signal: this.control.signal,
       });
       if (!there) return;
-      localStorage.removeItem(this.key());
+      if (this.seen()) localStorage.removeItem(this.key());
       location.assign(this.order.next);
     }
 
