@@ -1,4 +1,4 @@
-"""`python -m benchmarks.polling`: status polls of one web process, asked by wrk on the same machine.
+"""`python -m benchmarks.polling`: status polls of one web process, asked by wrk beside it.
 
 POLLING_SECONDS (default 10) a row, POLLING_CONNECTIONS (default 32) at once, each row in a process
 of its own: the quick way and the view, and the quick way for who has the answer (ETag) already; on
@@ -16,8 +16,13 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks.sockets import cpu_of
 from tests.redis import redis_server
+
+if TYPE_CHECKING:
+    from tests.web import Web
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = int(os.environ.get("POLLING_SECONDS", "10"))
@@ -34,8 +39,8 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("wrk is missing: apt-get install wrk")
     print(f"{CONNECTIONS} connections, {SECONDS} s each\n")
-    print("| | Redis | requests/s | p95 ms | errors |")
-    print("| --- | --- | ---: | ---: | ---: |", flush=True)
+    print("| | Redis | requests/s | p95 ms | errors | CPU ms each |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backdrop-polling-")))
         redis = stack.enter_context(redis_server(folder))
@@ -85,25 +90,27 @@ def site() -> None:
         with web_process(Path(tempfile.mkdtemp(dir=settings.VAR_DIR)), **here) as web:
             answer = httpx.get(web.url + address, headers=bearer)
             etag = {"If-None-Match": answer.headers["ETag"]} if known else {}
-            figures = _asked(web.url + address, {**bearer, **etag})
+            figures = _asked(web, address, {**bearer, **etag})
             print(f"| {name} | {redis} | {figures} |", flush=True)
 
 
-def _asked(url: str, headers: dict[str, str]) -> str:
+def _asked(web: Web, path: str, headers: dict[str, str]) -> str:
     """The headers go by a file: a token has no business in a list of processes."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         lines = [f'wrk.headers["{name}"] = [[{value}]]' for name, value in headers.items()]
         script.write("\n".join([*lines, _P95]))
         script.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", script.name, url]
+        options = ["-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", script.name]
+        before = cpu_of(web.process.pid)
+        command = ["wrk", *options, web.url + path]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate, p95 = (
-        re.search(r"Requests/sec:\s+([\d.]+)", told),
-        re.search(r"p95 (\S+) bad (\d+)", told),
-    )
+        spent = cpu_of(web.process.pid) - before
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    p95 = re.search(r"p95 (\S+) bad (\d+)", told)
     if rate is None or p95 is None:
         raise RuntimeError(told)
-    return f"{float(rate[1]):.0f} | {float(p95[1]):.0f} | {p95[2]}"
+    each = spent * 1000 / (float(rate[1]) * SECONDS)
+    return f"{float(rate[1]):.0f} | {float(p95[1]):.0f} | {p95[2]} | {each:.2f}"
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def site() -> None:
         with web_process(Path(tempfile.mkdtemp(dir=settings.VAR_DIR)), **here) as web:
             base = f"ws://{web.netloc}/ws/tasks/"
             paths = [base + chosen[n % len(chosen)] for n in range(SOCKETS)]
-            before = _cpu(web.process.pid)
+            before = cpu_of(web.process.pid)
             delays, seconds = asyncio.run(_listen(paths, token, chosen, pace))
-            spent = (_cpu(web.process.pid) - before) / seconds
+            spent = (cpu_of(web.process.pid) - before) / seconds
             redis = "yes" if settings.REDIS_URL else "no"
             figures = (statistics.median(delays), _p95(delays), max(delays))
             told = " | ".join(f"{each * 1000:.0f}" for each in figures)
@@ -168,7 +168,7 @@ def write(pace: float, tasks: Sequence[str]) -> None:
         time.sleep(max(0.0, now + 1 / pace - time.monotonic()))
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Status polls where there is a Redis: answered from it, for two seconds, and without it as ever."""
+"""Status polls where there is a Redis: answered from it for two seconds, without it as ever."""
 
 from __future__ import annotations
 
