@@ -44,7 +44,7 @@ lock: dev-environment ## pin requirements*.txt anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove .venv, caches and build leftovers; var/ with your data stays
-	@rm -rf .venv .bench-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench-venv tests/uploads/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment: python

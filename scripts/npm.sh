@@ -5,6 +5,6 @@ cd "$(dirname "$0")/../tests/uploads"
 lock=$(sha256sum package-lock.json)
 if [ "$(cat node_modules/.installed 2>/dev/null)" != "$lock" ]; then
     echo "Installing tests/uploads/package-lock.json …"
-    npm ci --silent
+    npm ci --loglevel=error >/dev/null
     echo "$lock" >node_modules/.installed
 fi
