@@ -55,6 +55,17 @@ def sink_for(restore: Restore, context: Context) -> Sink:
     )
 
 
+def foreign_sink(target: Database, dbname: str, context: Context) -> Sink:
+    """The same for an uploaded dump: always a new database."""
+    return PostgresSink(
+        server_of(target),
+        dbname=dbname,
+        waiting=context.message,
+        opened=lambda name: context.opened("database", target=str(target.pk), name=name),
+        closed=lambda name: context.closed("database", target=str(target.pk), name=name),
+    )
+
+
 def store_for(destination: Destination) -> ObjectStore:
     """The destination's object store; raises StorageError where its settings make no sense."""
     secret = destination.secret.reveal() if destination.secret else ""

@@ -12,6 +12,7 @@ from tasks.retries import Backoff
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from accounts.models import User
     from tasks.models import Task
     from tasks.uploads.inputs import Input
 
@@ -105,6 +106,9 @@ class Job:
     Only for an isolated job: a process that others share can't be limited for one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
+    check: Callable[[User, Mapping[str, Any]], None] | None = None
+    """Whether that user may ask for it with those options, where the schema can't say: raises
+    `tasks.uploads.refusals.UploadError`. The job has to ask once more when it runs."""
     intake: Intake | None = None
     """Whether it works on an uploaded file, and which."""
 

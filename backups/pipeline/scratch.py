@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,6 +90,7 @@ class ScratchPostgres:
         self._opened = opened
         self._closed = closed
         self._account = _unprivileged()
+        self._superuser = SUPERUSER
         self._lock: int | None = None
         self._cluster: Cluster
         self.folder: Path
@@ -150,7 +152,7 @@ class ScratchPostgres:
             host="127.0.0.1" if self._listen else str(self.folder),
             port=self.port,
             dbname=dbname,
-            user=SUPERUSER,
+            user=self._superuser,
             password=self.password,
         )
 
@@ -158,8 +160,8 @@ class ScratchPostgres:
         """A URL with the password in it."""
         place = self.server(dbname)
         if self._listen:
-            return f"postgresql://{SUPERUSER}:{self.password}@{place.place}/{dbname}"
-        return f"postgresql://{SUPERUSER}:{self.password}@/{dbname}?host={place.host}"
+            return f"postgresql://{place.user}:{self.password}@{place.place}/{dbname}"
+        return f"postgresql://{place.user}:{self.password}@/{dbname}?host={place.host}"
 
     def connect(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's connection in autocommit."""
@@ -178,6 +180,21 @@ class ScratchPostgres:
         with self.connect() as connection:
             drop = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
             connection.execute(sql.SQL(drop).format(sql.Identifier(dbname)))
+
+    def rename_superuser(self, name: str) -> None:
+        """Give the superuser another name: a foreign dump may have a role of the usual one."""
+        helper = f"{name}_helper"
+        as_helper = replace(self.server(), user=helper)
+        with self.connect() as connection:
+            make = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
+            connection.execute(make.format(sql.Identifier(helper), sql.Literal(self.password)))
+        with as_helper.connect("backdrop scratch") as connection:
+            rename = sql.SQL("ALTER ROLE {} RENAME TO {}")
+            ours = sql.Identifier(self._superuser), sql.Identifier(name)
+            connection.execute(rename.format(*ours))
+        self._superuser = name
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(helper)))
 
     def create_missing_roles(self, names: list[str]) -> None:
         """Roles that a dump names as owners or grantees; none of them can log in."""
@@ -221,6 +238,14 @@ class ScratchPostgres:
 def free_bytes(folder: Path | None = None) -> int:
     """Room for a scratch server there (default: where one is made unless told otherwise)."""
     return shutil.disk_usage(folder or _temporary(_unprivileged())).free
+
+
+def runnable(
+    installation: binaries.Installation,
+) -> tuple[binaries.Installation, copies.Account | None]:
+    """The installation where the account of scratch servers can run it, and that account."""
+    account = _unprivileged()
+    return copies.enterable(installation, account, parent=_temporary(account)), account
 
 
 def remove(folder: str | Path) -> None:

@@ -68,6 +68,8 @@ def ask(
     known = job_with_intake(job)
     if size is not None:
         limits.check_size(size, known)
+    if known.check is not None:
+        known.check(owner, options or {})
     name = safe_name(filename)
     asked = {"filename": name, "size": size, "sha256": sha256, "options": dict(options or {})}
     with transaction.atomic():
