@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.errors import PermanentError
@@ -13,8 +14,14 @@ from tasks.uploads.inputs import Input
 
 LISTED = 1000
 MOST_ENTRIES = 1_000_000
+MOST_LISTING = 128 << 20
+"""Bytes of a zip archive's list of contents."""
 BOMB_RATIO = 100
 BOMB_BYTES = 1 << 30
+_END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"
+_END_RECORD = struct.Struct("<4s4H2LH")
+_WIDE_RECORD = struct.Struct("<4sQ2H2L4Q")
+_LONGEST_END = 65_535 + 22 + 20 + 56  # a comment, and the three records before it
 
 
 def listing(given: Input) -> dict[str, Any] | None:
@@ -43,9 +50,27 @@ def _is_tar(given: Input) -> bool:
 
 
 def _zip(given: Input) -> Iterator[tuple[str, int, bool]]:
+    _refuse_many(given.path, given.size)
     with zipfile.ZipFile(given.path) as archive:
         for entry in archive.infolist():
             yield entry.filename, entry.file_size, bool(entry.flag_bits & 1)
+
+
+def _refuse_many(path: Path, size: int) -> None:
+    """Before the list of contents is read, which `zipfile` takes into memory as a whole: by what
+    the end record says, and by what it says the list is long (a lie there breaks the reading)."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - _LONGEST_END))
+        tail = file.read()
+    at = tail.rfind(_END)
+    if at < 0 or len(tail) - at < _END_RECORD.size:
+        return  # broken, as its reader will say
+    _, _, _, _, entries, length, _, _ = _END_RECORD.unpack_from(tail, at)
+    wide = tail.rfind(_WIDE_END, 0, at)
+    if wide >= 0 and len(tail) - wide >= _WIDE_RECORD.size:
+        entries, length = _WIDE_RECORD.unpack_from(tail, wide)[-3:-1]
+    if entries > MOST_ENTRIES or length > MOST_LISTING:
+        raise PermanentError(f"The archive has more than {MOST_ENTRIES} entries.")
 
 
 def _tar(given: Input) -> Iterator[tuple[str, int, bool]]:

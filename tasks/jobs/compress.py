@@ -68,4 +68,15 @@ def _copy(blocks: Iterable[bytes], target: IO[bytes]) -> None:
         target.write(block)
 
 
-register(Job(name="compress", run=run, title="Compress", intake=Intake(), options=OPTIONS))
+register(
+    Job(
+        name="compress",
+        run=run,
+        title="Compress",
+        intake=Intake(),
+        options=OPTIONS,
+        memory_bytes=1 << 30,
+        deadline_seconds=4 * 3600,
+        stall_seconds=600,
+    )
+)

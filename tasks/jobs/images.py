@@ -181,13 +181,13 @@ def _make(
 
 def _plain(image: Image, form: str) -> Image:
     """In a mode that can be scaled well, and that the format has."""
-    from PIL import Image as pillow
+    from PIL.Image import alpha_composite, new
 
     if form == "jpeg":
         if image.mode in _WITH_ALPHA or "transparency" in image.info:
             above = image.convert("RGBA")
-            ground = pillow.new("RGBA", image.size, "white")
-            return pillow.alpha_composite(ground, above).convert("RGB")
+            ground = new("RGBA", image.size, "white")
+            return alpha_composite(ground, above).convert("RGB")
         return image if image.mode in _PLAIN_JPEG else image.convert("RGB")
     if image.mode in ("L", "RGB", "RGBA"):
         return image

@@ -125,4 +125,14 @@ class _Text:
         }
 
 
-register(Job(name="inspect", run=run, title="Inspect", intake=Intake()))
+register(
+    Job(
+        name="inspect",
+        run=run,
+        title="Inspect",
+        intake=Intake(),
+        memory_bytes=1 << 30,
+        deadline_seconds=3600,
+        stall_seconds=300,
+    )
+)

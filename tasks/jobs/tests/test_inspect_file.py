@@ -108,6 +108,35 @@ def test_an_archive_with_too_many_entries_is_a_clear_failure(tmp_path, monkeypat
         inspect(tmp_path, zipped(a=b"1", b=b"2"))
 
 
+def many(entries: int, *, told: int | None = None) -> bytes:
+    """A zip archive of empty files that says it has so many."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"{number}", b"")
+    content = bytearray(made.getvalue())
+    if told is not None:
+        end = content.rfind(b"PK\x05\x06")
+        content[end + 8 : end + 12] = told.to_bytes(2, "little") * 2
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "most"), [(many(300), 299), (many(70_000), 69_999), (many(3, told=60_000), 50_000)]
+)
+def test_too_many_entries_are_told_before_any_is_read(tmp_path, monkeypatch, content, most):
+    monkeypatch.setattr(archives, "MOST_ENTRIES", most)
+    monkeypatch.setattr("zipfile.ZipFile.__init__", lambda *_: pytest.fail("was read"))
+    with pytest.raises(PermanentError, match=f"more than {most} entries"):
+        inspect(tmp_path, content)
+
+
+def test_a_list_of_contents_that_is_too_long_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_LISTING", 1000)
+    with pytest.raises(PermanentError, match="entries"):
+        inspect(tmp_path, many(100))
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "a/../../b", "C:\\x", "..\\x"])
 def test_names_that_leave_are_told(tmp_path, name):
     found = inspect(tmp_path, zipped(**{name: b"1"}))["archive"]
