@@ -23,6 +23,7 @@ up: environment ## start web, worker and daemon; Ctrl-C stops them
 
 test: dev-environment ## check, and every test against real servers
 	@$(PYTHON) scripts/system.py need test
+	@sh scripts/npm.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python tests/run.py $(TESTS)
 
@@ -49,7 +50,7 @@ lock: dev-environment ## pin requirements*.txt anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove .venv, caches and build leftovers; var/ with your data stays
-	@rm -rf .venv .bench-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench-venv tests/uploads/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment: python

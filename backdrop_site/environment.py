@@ -51,9 +51,11 @@ ELSEWHERE = (
     "NOTIFY_URLS_FILE",
     "DB_URL_FILE",
     "REDIS_URL_FILE",
+    "FILE_S3_ACCESS_KEY_FILE",
+    "FILE_S3_SECRET_KEY_FILE",
 )
 """Settings that others read: `firststart`, and docker-compose.yml."""
-UNTOLD = ("REDIS_URL",)
+UNTOLD = ("REDIS_URL", "FILE_S3_SECRET_KEY")
 """Those whose value may hold a password."""
 EXPECTED = {
     "Not a valid integer.": "a whole number",
@@ -186,3 +188,40 @@ def _unknown(name: str, file: Path, known: set[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"{name} in {file.name} is no setting of Backdrop.{hint}"
+
+
+FILE_STORAGES = ("local", "s3")
+
+
+def file_storage(env: Env, folder: Path) -> dict[str, Any]:
+    """What `STORAGES["files"]` is: where uploaded files and results are kept."""
+    kind = env.str(
+        "FILE_STORAGE",
+        "local",
+        validate=validate.OneOf(FILE_STORAGES, error=f"one of {', '.join(FILE_STORAGES)}"),
+    )
+    bucket = env.str("FILE_S3_BUCKET", "")
+    endpoint = env.str("FILE_S3_ENDPOINT", "")
+    region = env.str("FILE_S3_REGION", "")
+    prefix = env.str("FILE_S3_PREFIX", "")
+    access_key, secret = given("FILE_S3_ACCESS_KEY"), given("FILE_S3_SECRET_KEY")
+    env.str("FILE_S3_ACCESS_KEY", "")
+    env.str("FILE_S3_SECRET_KEY", "")
+    if kind != "s3":
+        options: dict[str, Any] = {"location": str(folder)}
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    if not bucket:
+        raise ImproperlyConfigured("FILE_S3_BUCKET should be a bucket, where FILE_STORAGE is s3.")
+    options = {
+        "bucket_name": bucket,
+        "endpoint_url": endpoint or None,
+        "region_name": region or None,
+        "location": prefix,
+        "access_key": access_key or None,
+        "secret_key": secret or None,
+        "addressing_style": "path" if endpoint else None,
+        "querystring_auth": True,
+        "file_overwrite": False,
+        "default_acl": None,
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}

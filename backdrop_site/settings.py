@@ -34,6 +34,14 @@ WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
 REDIS_URL = env.str("REDIS_URL", "", validate=environment.REDIS) or given("REDIS_URL")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 20 * 2**30, validate=environment.SOME)
+UPLOAD_QUOTA_BYTES = env.int("UPLOAD_QUOTA_BYTES", 100 * 2**30, validate=environment.SOME)
+UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 100, validate=environment.SOME)
+UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=environment.SOME)
+UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
+RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)
+RESULT_REDIRECT = env.bool("RESULT_REDIRECT", False)
+WEBHOOKS_ALLOW_PRIVATE = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 DEMO_MB = env.int("DEMO_MB", 300, validate=environment.SOME)
 
 # Database ---------------------------------------------------------------------------------------
@@ -157,6 +165,7 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(UPLOAD_DIR)},
     },
+    "files": environment.file_storage(env, UPLOAD_DIR),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Serves the apps' own files without a collectstatic step; whitenoise in front does the headers.
@@ -215,7 +224,10 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "accounts.rest.schema.document_problems",
     ],
-    "ENUM_NAME_OVERRIDES": {"BulkActionEnum": "tasks.bulk.Action"},
+    "ENUM_NAME_OVERRIDES": {
+        "BulkActionEnum": "tasks.bulk.Action",
+        "DeliveryStateEnum": "tasks.models.webhooks.WebhookDelivery.State",
+    },
 }
 
 # Live updates and cache -------------------------------------------------------------------------

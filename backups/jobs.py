@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from backups import foreign_dumps as foreign_dumps  # registers its job
 from backups import leftovers, recipes
 from backups.models import Backup, Database, Destination, Proof, Restore
 from backups.notifications import notices, sending

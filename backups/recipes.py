@@ -27,6 +27,11 @@ def _reach(database: Database) -> tuple[Engine, Any]:
     )
 
 
+def server_of(database: Database) -> Any:
+    """How to reach the database's server, as its engine has it."""
+    return _reach(database)[1]
+
+
 def source_for(
     database: Database,
     plan: Plan | None = None,
@@ -66,6 +71,21 @@ def drop_restoring(target: Database, name: str) -> None:
     """Drop the half-filled database that a dead attempt had told of."""
     engine, server = _reach(target)
     engine.drop_restoring(server, name)
+
+
+def foreign_sink(target: Database, dbname: str, context: Context) -> Sink:
+    """The same for an uploaded dump of PostgreSQL: always a new database."""
+    engines.refuse_other("postgres", target.engine)
+    engine, server = _reach(target)
+    return engine.sink(
+        server,
+        dbname=dbname,
+        replace=False,
+        traits={},
+        waiting=context.message,
+        opened=lambda name: context.opened("database", target=str(target.pk), name=name),
+        closed=lambda name: context.closed("database", target=str(target.pk), name=name),
+    )
 
 
 def store_for(destination: Destination) -> ObjectStore:

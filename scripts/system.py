@@ -49,12 +49,16 @@ GROUPS = {
         Program("git", "git"),
         Program("prometheus", "prometheus"),
         Program("promtool", "prometheus"),
+        Program("node", "nodejs"),
+        Program("npm", "npm"),
     ),
     "bench": (
         Program("postgres", "postgresql", POSTGRES_FOLDERS),
         Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
         Program("redis-server", "redis-server"),
         Program("zstd", "zstd"),
+        Program("redis-server", "redis-server"),
+        Program("wrk", "wrk"),
     ),
 }
 

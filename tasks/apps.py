@@ -14,3 +14,6 @@ class TasksConfig(AppConfig):
         autodiscover_modules("jobs")
         for module in settings.JOB_MODULES:
             import_module(module)
+        from tasks import plugins  # it wants the models
+
+        plugins.load()

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,15 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import connection, connections
 
-from tasks import clock, processes, reports
+from tasks import artifacts, clock, memory, processes, reports
 from tasks.errors import CancelledError, FencedError, JobError
 from tasks.lease import DOWN
 from tasks.models import Task
 from tasks.registry import Job
 from tasks.reports import Board
 from tasks.states import Status
+from tasks.uploads import inputs
+from tasks.uploads.inputs import Input
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
     """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
     try:
         settle_in("backdrop-job")
+        if job.memory_bytes is not None:
+            memory.limit(job.memory_bytes)
         signal.signal(signal.SIGTERM, partial(_cancel, end))
         run(job, Report(task, end, board), end)
         connections.close_all()
@@ -97,7 +101,8 @@ def run(job: Job, report: Report, end: socket.socket) -> bool:
         return True
     except BaseException as error:
         logger.error("Task %s: %s", report.task_id, _trace(error))
-        reports.send(end, "failed", error=_sentence(error), permanent=False, retry_after=None)
+        again = not (job.memory_bytes and isinstance(error, MemoryError))  # the same limit, again
+        reports.send(end, "failed", error=_sentence(error), permanent=not again, retry_after=None)
     return False
 
 
@@ -178,6 +183,7 @@ class Report:
         self._unit = ""
         self._asking = threading.Lock()
         self._asked = 0
+        self._artifacts = 0
 
     def progress(self, done: int, total: int | None = None, *, unit: str = "bytes") -> None:
         if unit != self._unit:
@@ -209,6 +215,13 @@ class Report:
                 if answer.get("number") == self._asked:
                     return
         raise FencedError
+
+    def input(self) -> AbstractContextManager[Input]:
+        return inputs.given(self.task_id)
+
+    def artifact(self, name: str, content_type: str = "") -> AbstractContextManager[Path]:
+        self._artifacts += 1
+        return artifacts.making(self, name, content_type, self._artifacts)
 
     def confirm(self) -> None:
         row = self._ask_row()

@@ -49,6 +49,7 @@ def push(
     when_busy: WhenBusy | str = WhenBusy.WAIT,
     idempotency_key: str | None = None,
     request_digest: str = "",
+    status: Status = Status.QUEUED,
 ) -> Task:
     """Ask for work, in the caller's transaction; it may start once that has committed.
 
@@ -58,7 +59,7 @@ def push(
     waits, or with `when_busy="skip"` is cancelled. With an `idempotency_key` the same request by
     the same owner gives the same task again (`task.fresh` tells which), another request under that
     key raises IdempotencyConflictError; a request is told by `request_digest`, else by job and
-    args.
+    args. With the status AWAITING_UPLOAD it waits for its file first.
     Raises UnknownJobError, and ValueError for limits that make no sense.
     """
     kind = known_job(job)
@@ -91,6 +92,7 @@ def push(
         idempotency_key=idempotency_key or None,
         request_digest=digest if idempotency_key else "",
         seq=1,
+        status=status,
     )
     try:
         with transaction.atomic():

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.retries import Backoff
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from accounts.models import User
     from tasks.models import Task
+    from tasks.uploads.inputs import Input
 
 
 class Context(Protocol):
@@ -47,8 +52,28 @@ class Context(Protocol):
     def confirm(self) -> None:
         """Ask the row whether this attempt still owns the task; raises FencedError if not."""
 
+    def input(self) -> AbstractContextManager[Input]:
+        """The file that the task was given (see `Intake`): `with context.input() as given:`."""
+
+    def artifact(self, name: str, content_type: str = "") -> AbstractContextManager[Path]:
+        """A file to be written as the task's result: `with context.artifact("a.csv") as path:`.
+
+        It can be fetched once the attempt has succeeded; of one that fails nothing stays. Without
+        a media type its content tells.
+        """
+
 
 Run = Callable[[Context], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What files a job takes. Only a job with an intake can be asked for by `/task/request`."""
+
+    types: tuple[str, ...] = ()
+    """Media types as seen in the content; `image/*` takes all images, none given takes all."""
+    max_bytes: int | None = None
+    """Less than the service's own limit, where a job wants that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +100,28 @@ class Job:
     """Longest an attempt may go without a word."""
     total_seconds: int | None = None
     """From when it may first start to the end of it, tries and pauses included."""
+    memory_bytes: int | None = None
+    """Most that its process, and each that it starts, may take beyond what the process began with;
+    whoever takes more fails with MemoryError (in C code, at worst dies), and the task for good.
+    Only for an isolated job: a process that others share can't be limited for one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """JSON schema of what a caller may pass."""
+    check: Callable[[User, Mapping[str, Any]], None] | None = None
+    """Whether that user may ask for it with those options, where the schema can't say: raises
+    `tasks.uploads.refusals.UploadError`. The job has to ask once more when it runs."""
+    intake: Intake | None = None
+    """Whether it works on an uploaded file, and which."""
 
 
 _jobs: dict[str, Job] = {}
+Ended = Callable[["Task"], None]
+_followers: list[Ended] = []
 
 
 def register(job: Job) -> Job:
     """Add a job; a name taken by another job is a mistake told at start."""
+    if job.memory_bytes is not None and not job.isolated:
+        raise ValueError(f"The job {job.name!r} can't limit the memory of a shared process.")
     if _jobs.get(job.name, job) != job:
         raise ValueError(f"The job name {job.name!r} is taken twice.")
     _jobs[job.name] = job
@@ -101,3 +139,21 @@ def get(name: str) -> Job:
 
 def names() -> list[str]:
     return sorted(_jobs)
+
+
+def names_with_intake() -> list[str]:
+    """Those that work on uploaded files."""
+    return [name for name in names() if _jobs[name].intake is not None]
+
+
+def follows(call: Ended) -> Ended:
+    """Have it called after the end of each task on a file, as `Job.ended` is; idempotent too."""
+    if call not in _followers:
+        _followers.append(call)
+    return call
+
+
+def after(job: Job) -> list[Ended]:
+    """What is called after a task of this job has ended."""
+    own = [job.ended] if job.ended is not None else []
+    return own + (_followers if job.intake is not None else [])

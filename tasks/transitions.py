@@ -94,7 +94,7 @@ def _job_of(task_id: UUID | str) -> str:
 
 def _calls_back(job: str) -> bool:
     try:
-        return registry.get(job).ended is not None
+        return bool(registry.after(registry.get(job)))
     except KeyError:
         return True  # a newer release may know it
 
@@ -319,9 +319,8 @@ def _call_ended(task_id: UUID | str) -> None:
     if task is None:
         return
     try:
-        job = registry.get(task.job)
-        if job.ended is not None:
-            job.ended(task)
+        for call in registry.after(registry.get(task.job)):
+            call(task)
     except Exception as error:
         # Waits as long again as it has waited, so that a callback that never works costs little.
         age = (timezone.now() - (task.finished_at or timezone.now())).total_seconds()

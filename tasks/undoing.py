@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from django.db import connections
 
-from tasks import clock, processes, registry
+from tasks import artifacts, clock, processes, registry
 from tasks.models import Attempt
 from tasks.transitions import UNDO_AGAIN
 
@@ -42,7 +42,9 @@ def undo(attempt: Attempt) -> bool:
     left: list[dict[str, str]] = []
     for thing in reversed(attempt.opened):
         try:
-            if job.undo is not None:
+            if thing.get("kind") == artifacts.KIND:
+                artifacts.undo(thing)
+            elif job.undo is not None:
                 job.undo(thing)
         except Exception as error:
             logger.warning(

@@ -6,3 +6,5 @@ from backdrop_site.settings import *  # noqa: F403
 
 LIVE_RECHECK_SECONDS = 0.3
 LIVE_POLL_SECONDS = float(os.environ.get("TEST_POLL_SECONDS", "0"))  # 0: as it is
+JOB_MODULES = ["tasks.tests.toys"]
+LIVE_HEARTBEAT_SECONDS = 0.3

@@ -42,10 +42,17 @@ class ConflictError(exceptions.APIException):
 
 
 def problem(
-    status: int, detail: str = "", errors: Mapping[str, list[str]] | None = None
+    status: int,
+    detail: str = "",
+    errors: Mapping[str, list[str]] | None = None,
+    *,
+    title: str | None = None,
 ) -> dict[str, Any]:
-    """The document itself; its title is the status's own phrase, as RFC 9457 wants it."""
-    title = HTTPStatus(status).phrase
+    """The document itself; its title is the status's own phrase, as RFC 9457 wants it.
+
+    A status that HTTP doesn't know needs a `title`.
+    """
+    title = title or HTTPStatus(status).phrase
     document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
     if detail:
         document["detail"] = detail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backdrop_site.cli import doctor, logins, schedules, work
+from backdrop_site.cli import doctor, logins, schedules, uploads, work
 from backdrop_site.cli.group import cli
 
-__all__ = ["cli", "doctor", "logins", "schedules", "work"]
+__all__ = ["cli", "doctor", "logins", "schedules", "uploads", "work"]

@@ -24,6 +24,7 @@ Start here:
   backdrop list                      what was stored
   backdrop restore ID --into copy    beside the original
   backdrop verify ID                 restore it elsewhere and compare
+  backdrop upload a.csv --wait       have a file worked on
   backdrop doctor                    when something is wrong
 
 \b

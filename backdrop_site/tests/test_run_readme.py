@@ -77,6 +77,7 @@ def test_it_works(tmp_path, postgres15, mariadb, wiki):
             assert "\nproven\n" in run.stdout
             assert "\nDaemon Response: backup completed\n" in run.stdout
             assert "At 02:00" in run.stdout
+            assert "compress completed" in run.stdout
             assert 'backup_success_total{database="mine"} 2.0' in run.stdout
             assert "OK\n" in run.stdout
             for copy in ("mine_restored", "mine_by_hand"):

@@ -66,6 +66,18 @@ def identify(scope: Mapping[str, Any]) -> Visitor | None:
     return _by_session(request)
 
 
+def identify_reader(scope: Mapping[str, Any]) -> Visitor | None:
+    """Who only reads by plain HTTP, as REST knows them: `Authorization: Bearer` or the session.
+
+    No page of another site gets to see the answer, so where it was asked from doesn't matter.
+    """
+    request = ASGIRequest({**scope, "scheme": _scheme(scope)}, BytesIO())
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == BEARER:
+        return _by_token(token.strip())
+    return _by_session(request) if settings.SESSION_COOKIE_NAME in request.COOKIES else None
+
+
 def _by_token(raw: str) -> Visitor | None:
     try:
         return Visitor(user=tokens.user_of(raw), expires_at=tokens.end_of(raw))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -14,6 +16,14 @@ from tasks import places
 from tasks.models import Event, Task
 from tasks.places import Place
 from tasks.states import Status
+
+
+class Shared(dict[str, Any]):
+    """What many are told alike: made text once, by the first who needs it."""
+
+    @cached_property
+    def text(self) -> str:
+        return json.dumps(self, separators=(",", ":"))
 
 
 def status_of(task: Task, place: Place | None) -> dict[str, Any]:
@@ -34,9 +44,9 @@ def status_of(task: Task, place: Place | None) -> dict[str, Any]:
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
         "queue_position": place.position if place else None,
-        "created_at": _moment(task.created_at),
-        "started_at": _moment(task.started_at),
-        "finished_at": _moment(task.finished_at),
+        "created_at": moment(task.created_at),
+        "started_at": moment(task.started_at),
+        "finished_at": moment(task.finished_at),
         "error": task.error or None,
         "result_url": result_url(task.pk) if task.status == Status.SUCCEEDED else None,
         "seq": task.seq,
@@ -46,20 +56,22 @@ def status_of(task: Task, place: Place | None) -> dict[str, Any]:
 def told(task: Task, place: Place | None) -> dict[str, Any]:
     """What sockets send: the status, and what a page needs beside it."""
     more = {"title": task.title, "cancel_requested": task.cancel_requested_at is not None}
-    return {**status_of(task, place), **more}
+    return Shared({**status_of(task, place), **more})
 
 
 def event_of(event: Event) -> dict[str, Any]:
     """One line of a task's history, ready for JSON."""
-    return {
-        "seq": event.seq,
-        "at": _moment(event.at),
-        "kind": event.kind,
-        "level": event.level,
-        "attempt": event.attempt,
-        "message": event.message,
-        "data": event.data,
-    }
+    return Shared(
+        {
+            "seq": event.seq,
+            "at": moment(event.at),
+            "kind": event.kind,
+            "level": event.level,
+            "attempt": event.attempt,
+            "message": event.message,
+            "data": event.data,
+        }
+    )
 
 
 def positions(tasks: Iterable[Task]) -> dict[UUID, Place | None]:
@@ -87,5 +99,6 @@ def result_url(pk: UUID) -> str:
     return reverse("service-result", args=[pk])
 
 
-def _moment(value: datetime | None) -> str | None:
+def moment(value: datetime | None) -> str | None:
+    """As JSON has it: RFC 3339, UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,6 +19,7 @@ from tasks.live.access import (
     seconds_until_recheck,
 )
 from tasks.live.database import ask
+from tasks.live.report import Shared
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,6 +29,7 @@ BAD_REQUEST = 4400
 TRY_LATER = 1013
 NOT_SIGNED_IN = 4401
 NOT_THERE = 4404
+DISCONNECTS = ("websocket.disconnect", "http.disconnect")
 BEAT_SECONDS = 1.0
 MESSAGE_BYTES = 500_000
 
@@ -36,14 +38,20 @@ def split(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[
     """What goes into one message, and the rest: many clients take no more than a mebibyte."""
     size = 0
     for place, item in enumerate(items):
-        size += len(_json(item))
+        size += len(_part(item))
         if size > MESSAGE_BYTES:
             return items[:place], items[place:]
     return items, []
 
 
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, separators=(",", ":"))
+def _json(content: Mapping[str, Any]) -> str:
+    """Parts that go to many are made text once."""
+    parts = (f"{json.dumps(name)}:{_part(value)}" for name, value in content.items())
+    return f"{{{','.join(parts)}}}"
+
+
+def _part(value: Any) -> str:
+    return value.text if isinstance(value, Shared) else json.dumps(value, separators=(",", ":"))
 
 
 class CloseError(Exception):
@@ -95,6 +103,10 @@ class Socket:
             except DatabaseError:
                 await self._close(TRY_LATER, "The database can't be asked.")
 
+    def identify(self) -> Visitor | None:
+        """Who is at the other end, as things stand now; asks the database."""
+        return identify(self.scope)
+
     async def _accept(self) -> None:
         protocol = BEARER if BEARER in self.scope.get("subprotocols", ()) else None
         await self._send({"type": "websocket.accept", "subprotocol": protocol})
@@ -130,7 +142,9 @@ class Socket:
     async def tell(self, kind: str, seq: int, **content: Any) -> None:
         """Send one message; waits while the client doesn't take what was sent before."""
         self._seq = seq
-        text = _json({"type": kind, "seq": seq, **content})
+        await self._say(kind, seq, _json({"type": kind, "seq": seq, **content}))
+
+    async def _say(self, kind: str, seq: int, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
 
     def asked(self, name: str) -> str:
@@ -149,7 +163,7 @@ class Socket:
 
     async def _listen(self) -> None:
         """Until the client goes."""
-        while (await self.receive())["type"] != "websocket.disconnect":
+        while (await self.receive())["type"] not in DISCONNECTS:
             pass
 
     async def _recheck(self) -> None:
@@ -157,7 +171,7 @@ class Socket:
         while True:
             await asyncio.sleep(seconds_until_recheck(self.visitor.expires_at))
             try:
-                visitor = await ask(identify, self.scope)
+                visitor = await ask(self.identify)
                 if visitor is None:
                     raise CloseError(NOT_SIGNED_IN, "Sign in again.")
                 self.visitor = visitor

@@ -1,5 +1,6 @@
 """What long work is doing."""
 
+from tasks.models.artifacts import Artifact
 from tasks.models.attempts import Attempt
 from tasks.models.canaries import Canary
 from tasks.models.chores import Chore
@@ -9,9 +10,12 @@ from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
 from tasks.models.totals import Total
 from tasks.models.turns import Turn
+from tasks.models.uploads import Upload
+from tasks.models.webhooks import Webhook, WebhookDelivery
 from tasks.models.workers import Worker
 
 __all__ = [
+    "Artifact",
     "Attempt",
     "Canary",
     "Chore",
@@ -21,5 +25,8 @@ __all__ = [
     "Task",
     "Total",
     "Turn",
+    "Upload",
+    "Webhook",
+    "WebhookDelivery",
     "Worker",
 ]

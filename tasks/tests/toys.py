@@ -15,7 +15,7 @@ from pathlib import Path
 from tasks.errors import JobError, PermanentError
 from tasks.models import Chore, Task
 from tasks.periodic import periodic
-from tasks.registry import Job, register
+from tasks.registry import Intake, Job, register
 from tasks.retries import Backoff
 
 
@@ -102,6 +102,14 @@ def spawn_here(context):
     subprocess.Popen(["sh", "-c", f"trap '' TERM HUP; sleep {context.args['mark']}"])
     note(context, "begin")
     time.sleep(60)
+
+
+def swallow(context):
+    """Takes ever more memory."""
+    kept = []
+    while len(kept) < 512:
+        kept.append(bytearray(1 << 20))
+        context.progress(len(kept), unit="MiB")
 
 
 def die(context):
@@ -204,6 +212,19 @@ def tell_end(task: Task) -> None:
             file.write(f"{task.pk} {task.status} {task.attempt}\n")
 
 
+def reverse(context):
+    """Brings the file back to front, in as many copies as asked for."""
+    with context.input() as given:
+        content = given.path.read_bytes()
+    for number in range(context.args.get("options", {}).get("copies", 1)):
+        with context.artifact(f"copy-{number}-{given.filename or 'file'}") as path:
+            path.write_bytes(content[::-1])
+            note(context, "written")
+            if context.attempt <= context.args.get("options", {}).get("fail", 0):
+                raise JobError("It went wrong.")
+    return {"size": given.size}
+
+
 _threads: list[threading.Thread] = []
 
 
@@ -265,6 +286,29 @@ for run in (
 ):
     name = f"toy-{run.__name__.replace('_', '-')}"
     register(Job(name=name, run=run, title=f"Toy: {run.__name__}", backoff=QUICK, ended=tell_end))
+register(
+    Job(
+        name="toy-file",
+        run=reverse,
+        title="Toy: file",
+        intake=Intake(),
+        options={
+            "properties": {
+                "copies": {"type": "integer", "maximum": 9},
+                "fail": {"type": "integer"},
+            }
+        },
+    )
+)
+register(
+    Job(
+        name="toy-text",
+        run=nothing,
+        title="Toy: text",
+        intake=Intake(types=("text/*",), max_bytes=5_000_000),
+    )
+)
+register(Job(name="toy-swallow", run=swallow, title="Toy: swallow", memory_bytes=128 << 20))
 for name, isolated in (("toy-open", True), ("toy-open-shared", False)):
     register(
         Job(

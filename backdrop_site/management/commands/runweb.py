@@ -25,6 +25,7 @@ class Command(BaseCommand):
             "backdrop_site.asgi:application",
             host=settings.HOST,
             port=settings.PORT,
+            http="httptools",  # it is fast, and has the trailers of a body among the headers
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,  # settings.LOGGING says it all

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from backups.pipeline import scratch
+from backups.pipeline import scratch, unprivileged
 from backups.pipeline.postgres import binaries, copies
 from backups.pipeline.postgres.cluster import SUPERUSER, Cluster
 from backups.pipeline.postgres.connection import PostgresServer
@@ -71,6 +72,7 @@ class ScratchPostgres(ScratchServer):
             **({} if durable else _THROWAWAY_SETTINGS),
             **(settings or {}),
         }
+        self._superuser = SUPERUSER
         self._cluster: Cluster | None = None
 
     def begin(self) -> None:
@@ -111,7 +113,7 @@ class ScratchPostgres(ScratchServer):
             host="127.0.0.1" if self._listen else str(self.folder),
             port=self.port,
             dbname=dbname,
-            user=SUPERUSER,
+            user=self._superuser,
             password=self.password,
         )
 
@@ -119,8 +121,8 @@ class ScratchPostgres(ScratchServer):
         """A URL with the password in it."""
         place = self.server(dbname)
         if self._listen:
-            return f"postgresql://{SUPERUSER}:{self.password}@{place.place}/{dbname}"
-        return f"postgresql://{SUPERUSER}:{self.password}@/{dbname}?host={place.host}"
+            return f"postgresql://{place.user}:{self.password}@{place.place}/{dbname}"
+        return f"postgresql://{place.user}:{self.password}@/{dbname}?host={place.host}"
 
     def connect(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
         """A superuser's connection in autocommit."""
@@ -139,6 +141,21 @@ class ScratchPostgres(ScratchServer):
         with self.connect() as connection:
             drop = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
             connection.execute(sql.SQL(drop).format(sql.Identifier(dbname)))
+
+    def rename_superuser(self, name: str) -> None:
+        """Give the superuser another name: a foreign dump may have a role of the usual one."""
+        helper = f"{name}_helper"
+        as_helper = replace(self.server(), user=helper)
+        with self.connect() as connection:
+            make = sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
+            connection.execute(make.format(sql.Identifier(helper), sql.Literal(self.password)))
+        with as_helper.connect("backdrop scratch") as connection:
+            rename = sql.SQL("ALTER ROLE {} RENAME TO {}")
+            ours = sql.Identifier(self._superuser), sql.Identifier(name)
+            connection.execute(rename.format(*ours))
+        self._superuser = name
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(helper)))
 
     def create_missing_roles(self, names: list[str]) -> None:
         """Roles that a dump names as owners or grantees; none of them can log in."""
@@ -159,3 +176,11 @@ class ScratchPostgres(ScratchServer):
                 connection.execute("SET allow_in_place_tablespaces = on")
                 create = sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(name))
                 connection.execute(create)
+
+
+def runnable(
+    installation: binaries.Installation,
+) -> tuple[binaries.Installation, unprivileged.Account | None]:
+    """The installation where the account of scratch servers can run it, and that account."""
+    account = unprivileged.account()
+    return copies.enterable(installation, account, parent=scratch.temporary(account)), account

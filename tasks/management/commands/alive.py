@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tasks import checks
+from tasks import crews
 from tasks.models import Worker
 
 
@@ -20,6 +20,6 @@ class Command(BaseCommand):
 
     def handle(self, *, kind: str, **options: object) -> None:
         host = socket.gethostname()
-        if not checks.alive().filter(kind=kind, host=host).exists():
+        if not crews.alive().filter(kind=kind, host=host).exists():
             raise CommandError(f"No {kind} is alive on {host}; its log says why.")
         self.stdout.write(f"The {kind} is alive.")

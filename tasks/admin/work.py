@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from accounts import policy
 from accounts.policy import Verb
 from tasks import canaries, crews, queues, shift
-from tasks.admin_base import ReadOnly, asker
+from tasks.admin.base import ReadOnly, asker
 from tasks.checks import is_alive
 from tasks.models import Event, Worker
 

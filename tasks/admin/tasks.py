@@ -23,8 +23,8 @@ from accounts import policy
 from accounts.models import Team
 from accounts.policy import Verb
 from tasks import bulk, canaries, history, pauses, places, transitions
-from tasks.admin_base import ReadOnly, asker
-from tasks.admin_work import EventAdmin, WorkerAdmin
+from tasks.admin.base import ReadOnly, asker
+from tasks.admin.work import EventAdmin, WorkerAdmin
 from tasks.bulk import Action
 from tasks.models import Attempt, Pause, Task
 

@@ -1,0 +1,15 @@
+"""Tasks, workers, and the files that tasks are given and bring, in the admin: to be looked at."""
+
+from tasks.admin.files import ArtifactAdmin, UploadAdmin
+from tasks.admin.tasks import TaskAdmin
+from tasks.admin.webhooks import WebhookAdmin
+from tasks.admin.work import EventAdmin, WorkerAdmin
+
+__all__ = [
+    "ArtifactAdmin",
+    "EventAdmin",
+    "TaskAdmin",
+    "UploadAdmin",
+    "WebhookAdmin",
+    "WorkerAdmin",
+]

@@ -1,0 +1,48 @@
+"""The file that a task was given, as its job sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import PermanentError
+from tasks.models import Upload
+from tasks.uploads import files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A complete, checked file. `filename` is what its sender calls it, safe to show and to use
+    as a suffix; `content_type` is what its content says."""
+
+    path: Path
+    filename: str
+    size: int
+    sha256: str
+    content_type: str
+
+
+@contextmanager
+def given(task_id: str) -> Iterator[Input]:
+    """The task's file, for reading. PermanentError where it has none, or it was removed."""
+    upload = Upload.objects.filter(task_id=task_id, completed_at__isnull=False).first()
+    if upload is None or upload.gone_at is not None:
+        raise PermanentError(
+            "The file of this task isn't there any more.", remedy="Send it again, as a new task."
+        )
+    try:
+        with files.held(files.key_of(upload.pk)) as path:
+            yield Input(
+                path=path,
+                filename=upload.filename,
+                size=upload.size or 0,
+                sha256=upload.sha256,
+                content_type=upload.content_type,
+            )
+    except FileNotFoundError:
+        raise PermanentError(
+            "The file of this task can't be found in the file storage.",
+            remedy="Workers on other machines need a shared file storage: see FILE_STORAGE.",
+        ) from None

@@ -1,0 +1,1 @@
+"""The pages of the task service: files are sent here, and their results found again."""
