@@ -7,7 +7,7 @@ from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.results import ResultView
 from tasks.api.status import StatusView
-from tasks.api.uploads import UploadsView, UploadView
+from tasks.api.uploads import UploadCompleteView, UploadsView, UploadView
 from tasks.api.webhooks import WebhookViewSet
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ResultView",
     "StatusView",
     "TaskViewSet",
+    "UploadCompleteView",
     "UploadView",
     "UploadsView",
     "WebhookViewSet",
