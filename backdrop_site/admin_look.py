@@ -81,6 +81,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _rows("Tasks", "pending_actions", "tasks_task"),
+                    _rows("Webhooks", "webhook", "tasks_webhook"),
                     _rows("Workers", "memory", "tasks_worker"),
                     _rows("Pauses", "pause_circle", "tasks_pause"),
                 ],

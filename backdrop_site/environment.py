@@ -212,6 +212,8 @@ def file_storage(env: Env, folder: Path) -> dict[str, Any]:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
     if not bucket:
         raise ImproperlyConfigured("FILE_S3_BUCKET should be a bucket, where FILE_STORAGE is s3.")
+    from botocore.config import Config  # it takes a while, and few need it
+
     options = {
         "bucket_name": bucket,
         "endpoint_url": endpoint or None,
@@ -219,7 +221,11 @@ def file_storage(env: Env, folder: Path) -> dict[str, Any]:
         "location": prefix,
         "access_key": access_key or None,
         "secret_key": secret or None,
-        "addressing_style": "path" if endpoint else None,
+        "client_config": Config(
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            signature_version="s3v4",
+            request_checksum_calculation="when_required",  # many stores know no other
+        ),
         "querystring_auth": True,
         "file_overwrite": False,
         "default_acl": None,

@@ -86,6 +86,11 @@ def _told() -> Iterator[None]:
     except PipelineError as error:
         kind = PermanentError if error.permanent else JobError
         raise kind(error.sentence, remedy=error.remedy) from error
+    except psycopg.Error as error:  # a setting of the restored database's own, say
+        raise PermanentError(
+            f"What the dump made can't be looked at ({type(error).__name__}).",
+            remedy="Look whether it changes settings of its database.",
+        ) from None
 
 
 def check(user: User, options: Mapping[str, Any]) -> None:

@@ -19,6 +19,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("task/request", api.RequestView.as_view(), name="service-request"),
     path("task/upload/", api.UploadsView.as_view(), name="service-uploads"),
     path("task/upload/<str:upload_id>", api.UploadView.as_view(), name="service-upload"),
+    path(
+        "task/upload/<str:upload_id>/complete",
+        api.UploadCompleteView.as_view(),
+        name="service-upload-complete",
+    ),
     path("task/status/<uuid:pk>", api.StatusView.as_view(), name="service-status"),
     path("task/cancel/<uuid:pk>", api.CancelView.as_view(), name="service-cancel"),
     path("task/events/<uuid:pk>", api.EventsView.as_view(), name="service-events"),

@@ -135,6 +135,27 @@ def test_a_hostile_dump_fails_and_does_no_harm(tmp_path, what):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("a shell command", "commands for psql itself"),
+        ("a shell command behind a key of its own", "wrong key|commands for psql|restrict"),
+        ("copy from a program", "pg_execute_server_program|permission denied"),
+        ("an untrusted extension", "permission denied to create extension|lacks the extension"),
+    ],
+)
+def test_what_kept_it_from_harm_is_told(tmp_path, what, told):
+    with pytest.raises(JobError, match=told):
+        restore(tmp_path, (HEAD + HOSTILE[what].format(mark="/tmp/never") + TAIL).encode())
+
+
+def test_settings_that_hinder_the_count_are_a_clear_failure(tmp_path):
+    content = "ALTER DATABASE dump SET statement_timeout = 1;\nCREATE TABLE t AS SELECT 1;"
+    slow = f"{content}\nINSERT INTO t SELECT g FROM generate_series(1, 3000000) g;"
+    with pytest.raises(PermanentError, match="can't be looked at"):
+        restore(tmp_path, (HEAD + slow + TAIL).encode())
+
+
 def test_its_own_restriction_is_taken_out(tmp_path):
     content = f"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n{HEAD}SELECT 1;\n{TAIL}"
     restore(tmp_path, (content + "\\unrestrict abc\n\n").encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,19 +13,25 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action as unfold_action
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts import policy
+from accounts.fields import SecretFormField
 from accounts.models import Team, User
 from accounts.policy import Verb
+from tasks import registry
 from tasks.models import Webhook
 from tasks.webhooks import notices
 
 if TYPE_CHECKING:
     from django.db.models import ForeignKey, QuerySet
 
+    Form = ModelForm[Webhook]
     Pages = admin.ModelAdmin[Webhook]
 else:  # unfold has no types
     from unfold.admin import ModelAdmin as Pages
+
+    Form = ModelForm
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -36,8 +43,43 @@ def button(description: str, *, icon: str, permission: str) -> Callable[[Method]
     return cast("Callable[[Method], Method]", decorated)
 
 
+def _offered() -> list[tuple[str, str]]:
+    return [(name, registry.get(name).title) for name in registry.names_with_intake()]
+
+
+class WebhookForm(Form):
+    """The address is shown empty; left empty it stays."""
+
+    use_required_attribute = False
+    url = SecretFormField(
+        label="Address",
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="https://… It is encrypted. Left empty, what is stored stays.",
+    )
+    jobs = forms.MultipleChoiceField(
+        choices=_offered,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None chosen: all jobs on files.",
+    )
+
+    class Meta:
+        model = Webhook
+        fields = "__all__"
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        team = cleaned.get("team") or (self.instance.team if self.instance.team_id else None)
+        namesakes = Webhook.objects.filter(team=team, name=cleaned.get("name"))
+        if namesakes.exclude(pk=self.instance.pk).exists():
+            self.add_error("name", "The team has a webhook of that name.")
+        return cleaned
+
+
 @admin.register(Webhook)
 class WebhookAdmin(Pages):
+    form = WebhookForm
     list_display = ["name", "place", "told_of", "enabled", "team"]
     list_filter = ["enabled"]
     search_fields = ["name"]

@@ -8,7 +8,7 @@ from tasks.api.requests import RequestView
 from tasks.api.resources import EventViewSet, QueueViewSet, TaskViewSet, WorkerViewSet
 from tasks.api.results import ResultView
 from tasks.api.status import StatusView
-from tasks.api.uploads import UploadsView, UploadView
+from tasks.api.uploads import UploadCompleteView, UploadsView, UploadView
 from tasks.api.webhooks import WebhookViewSet
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ResultView",
     "StatusView",
     "TaskViewSet",
+    "UploadCompleteView",
     "UploadView",
     "UploadsView",
     "WebhookViewSet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from drf_spectacular.types import OpenApiTypes
@@ -19,7 +20,7 @@ from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
 from tasks.states import Status
-from tasks.uploads import capability, creating, options, sessions
+from tasks.uploads import capability, creating, direct, files, options, sessions
 from tasks.uploads.refusals import UploadError
 
 KEY = OpenApiParameter(
@@ -48,6 +49,11 @@ class RequestSerializer(serializers.Serializer[Any]):
         r"\A([0-9a-fA-F]{64})?\Z", required=False, default="", help_text="The file must have it"
     )
     options = serializers.DictField(required=False, default=dict, help_text="By the job's schema")
+    direct = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Have the file sent to S3 itself, in `parts`; where files are kept there",
+    )
     max_attempts = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=1, max_value=100
     )
@@ -59,6 +65,15 @@ class RequestSerializer(serializers.Serializer[Any]):
     )
 
 
+class PartSerializer(serializers.Serializer[Any]):
+    """Where to PUT some of the file: these bytes alone, with no other header."""
+
+    number = serializers.IntegerField()
+    url = serializers.URLField(help_text="A secret, until `upload_expires_at`")
+    offset = serializers.IntegerField()
+    length = serializers.IntegerField()
+
+
 class AcceptedSerializer(serializers.Serializer[Any]):
     """Where to send the file, and where to ask what becomes of it."""
 
@@ -66,6 +81,10 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Status.choices)
     upload_url = serializers.URLField(help_text="A secret: who has it may send the file")
     upload_expires_at = serializers.DateTimeField()
+    parts = PartSerializer(many=True, required=False, help_text="Where it was asked for `direct`")
+    complete_url = serializers.URLField(
+        required=False, help_text="POST there when all parts are sent; a secret too"
+    )
     status_url = serializers.URLField()
     cancel_url = serializers.URLField()
     result_url = serializers.URLField()
@@ -88,9 +107,14 @@ class RequestView(APIView):
         """Ask for a task that begins when its file has arrived."""
         asked = RequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        if asked.validated_data["direct"]:
+            _refuse_indirect(asked.validated_data["size"])
         upload = _ask(cast("User", request.user), {**asked.validated_data, "key": _key(request)})
         fresh = upload.task is not None and upload.task.fresh
-        return Response(_told(request, upload), status=201 if fresh else 200)
+        told = _told(request, upload)
+        if asked.validated_data["direct"] and not upload.complete:
+            told |= _told_parts(request, upload)
+        return Response(told, status=201 if fresh else 200)
 
 
 def _ask(user: User, asked: dict[str, Any]) -> Upload:
@@ -126,6 +150,22 @@ class _Refusal(APIException):
         super().__init__(error.sentence)
         self.status_code = error.status
         self.wait = float(error.headers["Retry-After"]) if "Retry-After" in error.headers else None
+
+
+def _refuse_indirect(size: int | None) -> None:
+    if not files.is_s3():
+        raise ValidationError({"direct": ["Files are not kept in S3 here."]})
+    if not size:
+        raise ValidationError({"size": ["With `direct` it must be known, and not be 0."]})
+
+
+def _told_parts(request: Request, upload: Upload) -> dict[str, Any]:
+    complete_url = request.build_absolute_uri(capability.path_of(upload.pk) + direct.COMPLETE)
+    try:
+        parts = [asdict(part) for part in direct.parts_of(upload)]
+    except UploadError as error:
+        raise _Refusal(error) from None
+    return {"parts": parts, "complete_url": complete_url}
 
 
 def _key(request: Request) -> str | None:

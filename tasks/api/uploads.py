@@ -133,3 +133,22 @@ class UploadView(_InFront):
     def delete(self, request: Request, upload_id: str) -> Response:
         """Give it up: the task is cancelled, the bytes are removed."""
         return self._missing()
+
+
+class UploadCompleteView(_InFront):
+    @extend_schema(
+        operation_id="task_upload_complete",
+        auth=[],
+        request=None,
+        responses={
+            202: StatusSerializer,
+            **GONE,
+            (409, MEDIA_TYPE): _problem("It is complete, or isn't sent to S3."),
+            (415, MEDIA_TYPE): _problem("Not the type of file that the job takes; it is removed."),
+            (422, MEDIA_TYPE): _problem("A part is missing or has another size: send it again."),
+            (503, MEDIA_TYPE): _problem("S3 doesn't answer as it should."),
+        },
+    )
+    def post(self, request: Request, upload_id: str) -> Response:
+        """All parts have been sent to S3 itself. The address is all that is needed."""
+        return self._missing()

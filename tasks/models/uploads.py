@@ -40,6 +40,9 @@ class Upload(Teamwork):
     wanted_sha256 = models.CharField(max_length=64, blank=True, help_text="As announced")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of what arrived")
     content_type = models.CharField(max_length=100, blank=True, help_text="Seen in its first bytes")
+    direct_id = models.TextField(
+        blank=True, help_text="S3's id, where its parts are sent to S3 itself"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(help_text="When a file that hasn't arrived is given up")
     completed_at = models.DateTimeField(null=True, blank=True)

@@ -110,13 +110,20 @@ def admin(owner) -> Client:
 
 def test_the_admin_shows_the_secret_once_and_asks_before_it_acts(admin, team, webhook):
     add = reverse("admin:tasks_webhook_add")
-    form = {"team": team.pk, "name": "new", "url": URL, "jobs": "[]", "enabled": "on"}
+    form = {"team": team.pk, "name": "new", "url": URL, "jobs": ["inspect"], "enabled": "on"}
     told = admin.post(add, form, follow=True).content.decode()
     made = Webhook.objects.get(name="new")
     assert made.secret.reveal() in told.replace("&#x3D;", "=")
     page = admin.get(reverse("admin:tasks_webhook_change", args=[made.pk])).content.decode()
     assert "whsec_" not in page
     assert "secret-part" not in page
+
+    form = {"name": "shop", "url": "", "enabled": "on"}
+    change = reverse("admin:tasks_webhook_change", args=[made.pk])
+    assert "of that name" in admin.post(change, form).content.decode()
+    assert admin.post(change, {**form, "name": "newer"}).status_code == 302
+    again = Webhook.objects.get(pk=made.pk)
+    assert (again.name, again.jobs, again.url, again.secret) == ("newer", [], made.url, made.secret)
 
     for name in ("send_test", "rotate"):
         button = reverse(f"admin:tasks_webhook_{name}", args=[webhook.pk])

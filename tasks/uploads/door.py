@@ -2,6 +2,7 @@
 
     POST /task/upload/          makes an upload (tus: creation, with or without its first bytes)
     POST /task/upload/<id>      the whole file, as a raw body or the form's field `file`
+    POST …/<id>/complete        the parts that were sent to S3 itself are all there
     HEAD, PATCH, DELETE <id>    tus: how far it is, some more of it, no more of it
 
 The id is a capability: who has it may send, whoever that is. Only to make an upload one logs in.
@@ -21,7 +22,7 @@ from django.urls import reverse
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
-from tasks.uploads import capability, creating, joining, receiving, refusals, sessions, tus
+from tasks.uploads import capability, creating, direct, joining, receiving, refusals, sessions, tus
 from tasks.uploads.answers import Send, answer, answer_json, answer_page, answer_problem
 from tasks.uploads.multipart import FormFile
 from tasks.uploads.receiving import GoneError, Receive, body_of, in_thread
@@ -52,7 +53,9 @@ class Door:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.send = scope, receive, send
-        self.name = scope["path"][len(capability.PATH) :]
+        name = scope["path"][len(capability.PATH) :]
+        self.name = name.removesuffix(direct.COMPLETE)
+        self.completes = self.name != name
         self.told = self.headers()
         self.method = scope["method"]
         if self.method == "POST":
@@ -82,6 +85,10 @@ class Door:
             await answer(self.send, 200, tus.abilities())
         elif not self.name:
             await self._create()
+        elif self.method == "POST" and self.completes:
+            await self._complete()
+        elif self.completes:
+            raise UploadError(405, "Use POST.", {"Allow": "POST"})
         elif self.method == "POST":
             await self._take_whole()
         elif self.method in ("HEAD", "PATCH", "DELETE"):
@@ -124,6 +131,12 @@ class Door:
             await answer_page(self.send, error, back=self.told.get("referer", "/files/"))
         else:
             await answer_problem(self.send, error, head=self.scope["method"] == "HEAD")
+
+    async def _complete(self) -> None:
+        """All parts are at S3, its sender says."""
+        upload = await self._find()
+        await in_thread(lambda: direct.complete(upload))
+        await answer_json(self.send, 202, await in_thread(lambda: _status(upload)))
 
     def _file(self, upload: Upload) -> Any:
         """The file in the body, refused where its size is wrong before it is taken."""

@@ -6,9 +6,8 @@ Keys: `incoming/<upload>` and `results/<task>/<attempt>-<number>`.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,21 @@ def storage() -> Any:
 
 def is_local() -> bool:
     return isinstance(storage(), FileSystemStorage)
+
+
+def is_s3() -> bool:
+    return hasattr(storage(), "bucket_name")
+
+
+def s3_client() -> Any:
+    """boto3's own, with the storage's settings: for what the storage can't do, or does whole."""
+    return storage().connection.meta.client
+
+
+def s3_place(key: str) -> dict[str, str]:
+    """Bucket and key as the client takes them."""
+    prefix = str(storage().location).strip("/")
+    return {"Bucket": storage().bucket_name, "Key": f"{prefix}/{key}" if prefix else key}
 
 
 def local(key: str) -> Path:
@@ -85,8 +99,10 @@ def hand_over(key: str) -> None:
 
 
 @contextmanager
-def held(key: str) -> Iterator[Path]:
-    """A complete file as a local path; a remote one is fetched for as long. FileNotFoundError."""
+def held(key: str, note: Callable[[bytes], object] | None = None) -> Iterator[Path]:
+    """A complete file as a local path; a remote one is fetched for as long, and each block of it
+    passes `note`. FileNotFoundError.
+    """
     path = local(key)
     if is_local() or path.exists():
         if not path.exists():
@@ -95,16 +111,36 @@ def held(key: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="backdrop-file-") as folder:
         fetched = Path(folder) / "file"
-        with storage().open(key, "rb") as source, fetched.open("wb") as target:
-            shutil.copyfileobj(source, target, _BLOCK)
+        with open_at(key, 0) as source, fetched.open("wb") as target:
+            while block := source.read(_BLOCK):
+                if note is not None:
+                    note(block)
+                target.write(block)
         yield fetched
 
 
 def open_at(key: str, offset: int) -> Any:
-    """A complete file to read from, at that byte. FileNotFoundError where it is gone."""
+    """A complete file to read from, at that byte. FileNotFoundError where it is gone.
+
+    The storage's own file for S3 would fetch the whole object before its first byte.
+    """
+    if is_s3():
+        return _body_of(key, offset)
     file = storage().open(key, "rb")
     file.seek(offset)
     return file
+
+
+def _body_of(key: str, offset: int) -> Any:
+    from botocore.exceptions import ClientError
+
+    wanted = {"Range": f"bytes={offset}-"} if offset else {}
+    try:
+        return s3_client().get_object(**s3_place(key), **wanted)["Body"]
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            raise FileNotFoundError(key) from None
+        raise
 
 
 def remove(key: str) -> None:

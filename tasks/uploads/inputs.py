@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,8 +33,12 @@ def given(task_id: str) -> Iterator[Input]:
         raise PermanentError(
             "The file of this task isn't there any more.", remedy="Send it again, as a new task."
         )
+    digest = hashlib.sha256()
+    unhashed = bool(upload.direct_id) and not upload.sha256
     try:
-        with files.held(files.key_of(upload.pk)) as path:
+        with files.held(files.key_of(upload.pk), digest.update if unhashed else None) as path:
+            if unhashed:
+                _note_hash(upload, digest.hexdigest())
             yield Input(
                 path=path,
                 filename=upload.filename,
@@ -46,3 +51,14 @@ def given(task_id: str) -> Iterator[Input]:
             "The file of this task can't be found in the file storage.",
             remedy="Workers on other machines need a shared file storage: see FILE_STORAGE.",
         ) from None
+
+
+def _note_hash(upload: Upload, found: str) -> None:
+    """A file that went to S3 itself is hashed as it is fetched: so it is read once in all."""
+    if upload.wanted_sha256 and found != upload.wanted_sha256:
+        raise PermanentError(
+            f"The file's SHA-256 differs: {upload.wanted_sha256} was announced, {found} arrived.",
+            remedy="Send it again, as a new task.",
+        )
+    Upload.objects.filter(pk=upload.pk).update(sha256=found)
+    upload.sha256 = found

@@ -19,7 +19,7 @@ from tasks.live import nudges
 from tasks.models import Task, Upload
 from tasks.registry import Job
 from tasks.states import Status
-from tasks.uploads import files, limits, refusals
+from tasks.uploads import direct, files, limits, refusals
 from tasks.uploads.refusals import UploadError
 
 if TYPE_CHECKING:
@@ -258,6 +258,8 @@ def terminate(upload: Upload) -> bool:
 
 def remove(upload: Upload) -> None:
     """Remove the bytes; the row stays, and says when."""
+    if upload.direct_id:
+        direct.abort(upload)
     files.remove(files.key_of(upload.pk))
     Upload.objects.filter(pk=upload.pk, gone_at__isnull=True).update(
         gone_at=clock.now(), writer=F("writer") + 1
