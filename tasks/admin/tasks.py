@@ -24,7 +24,6 @@ from accounts.models import Team
 from accounts.policy import Verb
 from tasks import bulk, canaries, history, pauses, places, transitions
 from tasks.admin.base import ReadOnly, asker
-from tasks.admin.work import EventAdmin, WorkerAdmin
 from tasks.bulk import Action
 from tasks.models import Attempt, Pause, Task
 
@@ -44,7 +43,6 @@ else:  # unfold has no types
     TaskPages = PausePages = ModelAdmin
     AttemptTable = TabularInline
 
-__all__ = ["EventAdmin", "PauseAdmin", "TaskAdmin", "WorkerAdmin"]
 
 EVENTS_SHOWN = 200
 MOVED_AT_ONCE = 100

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0005_webhooks'),
+        ('tasks', '0006_webhooks'),
     ]
 
     operations = [
