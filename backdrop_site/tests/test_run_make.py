@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 ROOT = settings.BASE_DIR
-TARGETS = {"help", "demo", "up", "test", "check", "fmt", "proto", "bench", "lock", "clean"}
+TARGETS = {"help", "demo", "up", "test", "check", "fmt", "proto", "bench", "lock", "clean", "chaos"}
 
 
 def make(*words: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,7 @@ import pytest
 from accounts.models import Membership, Role
 from backups import foreign_dumps
 from backups.models import Database
-from backups.pipeline import scratch
-from backups.pipeline.postgres import binaries
+from backups.pipeline.postgres import binaries, foreign, room, scratch
 from tasks import queue, registry
 from tasks.errors import JobError, PermanentError
 from tasks.jobs.tests.here import Here
@@ -162,8 +161,6 @@ def test_its_own_restriction_is_taken_out(tmp_path):
 
 
 def test_a_dump_that_fills_the_disk_is_stopped(tmp_path, monkeypatch):
-    from backups.pipeline import room
-
     monkeypatch.setattr(room, "LEFT", 1.0)  # whatever is written at all is too much
     monkeypatch.setattr(room, "_SECONDS", 0.05)
     content = HEAD + "CREATE TABLE t AS SELECT g FROM generate_series(1, 100000000) g;" + TAIL
@@ -172,7 +169,7 @@ def test_a_dump_that_fills_the_disk_is_stopped(tmp_path, monkeypatch):
 
 
 def test_one_that_is_too_large_is_refused_before_it_is_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(foreign, "free_bytes", lambda: 1_000_000)
     bomb = gzip.compress(HEAD.encode() + b"-- \n" * 1_000_000)
     assert len(bomb) < 100_000
     with pytest.raises(PermanentError, match="has no room"):

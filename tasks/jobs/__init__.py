@@ -4,8 +4,17 @@ Loaded at start like every app's `jobs`. A third party adds one by an entry poin
 `backdrop.jobs` (see docs/jobs-on-files.md).
 """
 
-from tasks.jobs import compress, convert, images, inspect, profile
+from tasks.jobs import compress, convert, images, inspect, own, profile
 from tasks.uploads import sweeping
 from tasks.webhooks import notices
 
-__all__ = ["compress", "convert", "images", "inspect", "notices", "profile", "sweeping"]
+__all__ = [
+    "compress",
+    "convert",
+    "images",
+    "inspect",
+    "notices",
+    "own",
+    "profile",
+    "sweeping",
+]

@@ -74,8 +74,8 @@ def test_what_is_in_quarantine_is_found_and_released(browser, team):
 
 
 def test_many_chosen_ones_are_moved_by_a_task(browser, team, mate, monkeypatch):
-    monkeypatch.setattr(admin, "MOVED_AT_ONCE", 2)
-    monkeypatch.setattr(admin, "BULK_ROWS", 2)
+    monkeypatch.setattr(admin.tasks, "MOVED_AT_ONCE", 2)
+    monkeypatch.setattr(admin.tasks, "BULK_ROWS", 2)
     tasks = [new_task(team) for _ in range(3)]
     chosen = {"action": "cancel_chosen", "_selected_action": [str(task.pk) for task in tasks]}
     page = browser.post(LIST, chosen, follow=True).content.decode()

@@ -1,4 +1,4 @@
-"""The engine's own jobs and chores."""
+"""The engine's own jobs and chores: bulk work, canaries, what is removed when it is old."""
 
 from __future__ import annotations
 
