@@ -23,13 +23,13 @@ def test_an_unknown_engine_is_told_with_those_that_are_known():
     assert told.value.permanent
 
 
-@pytest.mark.parametrize("engine", engines.ENGINES.values(), ids=str)
+@pytest.mark.parametrize("engine", engines.ENGINES.values(), ids=lambda engine: engine.label)
 def test_nobody_sees_the_password_of_a_server(engine):
     server = engine.server(host="h", port=1, dbname="d", user="u", password="hidden word")
     assert "hidden word" not in f"{server} {server!r}"
 
 
-@pytest.mark.parametrize("engine", engines.ENGINES.values(), ids=str)
+@pytest.mark.parametrize("engine", engines.ENGINES.values(), ids=lambda engine: engine.label)
 def test_only_what_a_restore_began_is_dropped(engine):
     server = engine.server(host="127.0.0.1", port=1, dbname="d", user="u")
     with pytest.raises(ValueError, match="not a database that a restore began"):
