@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from tests.gcs import GCSPlace, GCSServer
     from tests.seaweed import S3Place, SeaweedServer
     from tests.web import Web
+
+# Interrupts -------------------------------------------------------------------------------------
+
+# A shell that starts something in its background has it ignore SIGINT, and so would all that the
+# tests start, and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Company ------------------------------------------------------------------------------------------
 

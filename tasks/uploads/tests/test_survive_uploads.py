@@ -147,10 +147,11 @@ def test_the_address_outlives_the_login(service):
 
 def test_no_room_is_told_and_what_came_stays(service, tmp_path):
     with served(tmp_path / "a") as web, Service(web, service.user) as told:
-        url = told.url(size=SIZE)
-        room = 3_000_000
+        content = bytes(80_000_000)
+        url = told.url(size=len(content))
+        room = 64_000_000  # the database's own files are smaller than that
         resource.prlimit(web.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-        answer = patch(url, CONTENT, 0)
+        answer = patch(url, content, 0)
         assert answer.status_code == 507
         assert "no room" in answer.json()["detail"]
         resource.prlimit(
@@ -160,8 +161,8 @@ def test_no_room_is_told_and_what_came_stays(service, tmp_path):
         )
         at = offset(url)
         assert 0 < at <= room
-        assert patch(url, CONTENT[at:], at).status_code == 204
-    assert sha256_of(url) == SHA256
+        assert patch(url, content[at:], at).status_code == 204
+    assert sha256_of(url) == hashlib.sha256(content).hexdigest()
 
 
 def test_who_sends_nothing_is_let_go_and_can_go_on(service, tmp_path):
