@@ -95,7 +95,7 @@ def test_a_result_out_of_all_proportion_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(convert, "LEAST_ROOM", 1 << 20)
     content = made(tmp_path, "parquet", "SELECT repeat('x', 1000) AS a FROM range(1000000)")
     assert len(content) < 20_000
-    with pytest.raises(PermanentError, match="gives it room for|ran out of memory"):
+    with pytest.raises(PermanentError, match=r"gives it room for|ran out of memory"):
         run("convert", tmp_path, content, "a.parquet", to="csv")
 
 
