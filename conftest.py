@@ -32,16 +32,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 ALONE = (
     "tests/chaos/",
     "tests/browser/",
-    "tests/uploads/",
     "tasks/tests/test_cancel_task.py",
     "tasks/tests/test_cost_little.py",
-    "tasks/tests/test_share_chores.py",
     "tasks/tests/test_stop_workers.py",
     "tasks/tests/test_survive_death.py",
     "tasks/tests/test_wake_workers.py",
     "backups/tests/test_break_backup.py",
     "backups/tests/test_break_restore.py",
-    "backups/tests/test_run_scheduler.py",
     "backups/rpc/tests/test_follow_progress.py",
 )
 """Files whose tests measure time, or take the whole machine; see `tests/run.py`."""

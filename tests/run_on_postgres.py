@@ -47,6 +47,13 @@ TESTS = (
     "backups/tests/test_start_api.py",
 )
 
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+PARTS = (
+    ("-m", "not alone", "-n", "2", "--dist", "loadfile", *TESTS),
+    ("-m", "alone", *TESTS),
+)
+"""As in `tests/run.py`."""
+
 
 def main(arguments: list[str]) -> int:
     with (
@@ -57,8 +64,11 @@ def main(arguments: list[str]) -> int:
         names = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
         keys = {name: secrets.token_urlsafe(48) for name in names}
         environment = {**os.environ, **keys, "DB_URL": server.dsn(), "VAR_DIR": folder}
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or TESTS)]
-        return subprocess.run(command, cwd=ROOT, env=environment).returncode
+        statuses = [
+            subprocess.run([*PYTEST, *part], cwd=ROOT, env=environment).returncode
+            for part in ([arguments] if arguments else PARTS)
+        ]
+        return max(statuses)
 
 
 if __name__ == "__main__":
