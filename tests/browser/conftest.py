@@ -172,7 +172,7 @@ def freeze() -> Iterator[Callable[[Task], psutil.Process]]:
         wait_for(lambda: dump.io_counters().write_chars > SOME_BYTES, pause=0.002)
         dump.suspend()
         frozen.append(dump)
-        wait_for(lambda: Task.objects.get(pk=task.pk).progress_done > 0)
+        wait_for(lambda: Task.objects.get(pk=task.pk).progress_done > SOME_BYTES // 2)
         return dump
 
     yield stop

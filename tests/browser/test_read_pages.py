@@ -102,7 +102,7 @@ def test_it_works(visit, owner, addresses, viewport, scheme):
         assert page.evaluate(UNNAMED) == [], address
 
 
-@pytest.mark.parametrize("width", [740, 900, 1150, 1160])
+@pytest.mark.parametrize("width", [740, 900, 1160, 1279, 1281])
 def test_the_menu_fits_between_phone_and_desk(visit, owner, width):
     page = visit(owner, viewport={"width": width, "height": 600})
     assert page.evaluate(WIDER) == 0
