@@ -2,9 +2,10 @@
 
     python tests/run.py [pytest arguments]
 
-With arguments it is plain pytest. Without, three stages: files that bear company two at a time, a
-process for each core; then those that measure time or fill the machine, one after another; then
-what depends on Backdrop's own database once more, on PostgreSQL. All are run whatever fails.
+With arguments it is plain pytest. Without, three stages: files that bear company three at a time
+(they wait more than they work: 3 keep two cores busy); then those that measure time or fill the
+machine, one after another; then what depends on Backdrop's own database once more, on PostgreSQL.
+All are run whatever fails.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest"]
 
 STAGES = {
-    "in company": [*PYTEST, "-m", "not alone", "-n", "2", "--dist", "loadfile"],
+    "in company": [*PYTEST, "-m", "not alone", "-n", "3", "--dist", "loadfile"],
     "alone": [*PYTEST, "-m", "alone"],
     "on PostgreSQL": [sys.executable, "tests/run_on_postgres.py"],
 }
