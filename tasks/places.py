@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import BooleanField, Case, Q, Value, When
@@ -57,7 +58,7 @@ def _count(task: Task) -> Place:
     """How many of its queue start before it, plus one. Others that wait for their turn at a key
     don't; those that wait at the same key do."""
     urgent = Q(priority__gt=task.priority) & (
-        Q(run_at__lte=clock.now()) | Q(run_at__lt=task.run_at)
+        Q(run_at__lte=clock.now()) | Q(run_at__lte=task.run_at)
     )
     earlier = Q(priority=task.priority, run_at__lt=task.run_at)
     queued = Task.objects.filter(status=Status.QUEUED)
@@ -71,19 +72,72 @@ def _count(task: Task) -> Place:
 
 def _line(queue: str, waiting: Iterable[Task]) -> dict[UUID, Place | None]:
     """The same from one list of all that wait there, as far as it is read."""
-    free = Case(When(turns.free(), then=Value(True)), default=False, output_field=BooleanField())
-    queued = pauses.without(Task.objects.filter(queue=queue, status=Status.QUEUED))
-    rows = queued.annotate(free=free).order_by("-priority", "run_at")
-    before, at_key = 0, Counter[str]()
+    wanted = {task.pk for task in waiting}
     places: dict[UUID, Place | None] = {}
-    for pk, key, is_free in rows.values_list("pk", "concurrency_key", "free")[:LINE_ROWS]:
-        if is_free:
-            before += 1
-            places[pk] = Place(before)
+    counted, alike, last = _Ahead(), _Ahead(), None
+    for row in _rows(queue):
+        if last is None or (row.priority, row.run_at) != (last.priority, last.run_at):
+            counted.add(alike)  # none of those that came in the same moment is before another
+            alike = _Ahead()
+        if row.pk in wanted:
+            position = counted.of(row.priority, "" if row.free else row.key) + 1
+            places[row.pk] = Place(position, "" if row.free else _waits_at(row.key))
+        alike.note(row)
+        last = row
+    return {pk: places.get(pk) or Place(None) for pk in wanted}
+
+
+class _Row(NamedTuple):
+    pk: UUID
+    priority: int
+    run_at: datetime
+    key: str
+    free: bool
+    due: bool
+
+
+def _rows(queue: str) -> list[_Row]:
+    """Those whose moment has come, in the order in which they start, then those to come."""
+    free = Case(When(turns.free(), then=Value(True)), default=False, output_field=BooleanField())
+    due = Case(
+        When(run_at__lte=clock.now(), then=Value(True)), default=False, output_field=BooleanField()
+    )
+    queued = pauses.without(Task.objects.filter(queue=queue, status=Status.QUEUED))
+    found = queued.annotate(free=free, due=due).order_by("-priority", "run_at")
+    columns = ("pk", "priority", "run_at", "concurrency_key", "free", "due")
+    rows = [_Row(*row) for row in found.values_list(*columns)[:LINE_ROWS]]
+    return sorted(rows, key=_order)
+
+
+def _order(row: _Row) -> tuple[Any, ...]:
+    if row.due:
+        return False, -row.priority, row.run_at
+    return True, row.run_at, -row.priority
+
+
+class _Ahead:
+    """How many stand before: by priority those that may start, and those that wait at a key."""
+
+    def __init__(self) -> None:
+        self._free, self._held = Counter[int](), Counter[tuple[int, str]]()
+
+    def note(self, row: _Row) -> None:
+        if row.free:
+            self._free[row.priority] += 1
         else:
-            at_key[key] += 1
-            places[pk] = Place(before + at_key[key], _waits_at(key))
-    return {task.pk: places.get(task.pk) or Place(None) for task in waiting}
+            self._held[row.priority, row.key] += 1
+
+    def add(self, other: _Ahead) -> None:
+        self._free += other._free
+        self._held += other._held
+
+    def of(self, priority: int, key: str) -> int:
+        """Before one of that priority that waits at that key (none: it waits at none)."""
+        free = sum(count for each, count in self._free.items() if each >= priority)
+        if not key:
+            return free
+        held = self._held.items()
+        return free + sum(n for (each, at), n in held if each >= priority and at == key)
 
 
 def _waits_at(key: str) -> str:

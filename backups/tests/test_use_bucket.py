@@ -87,9 +87,10 @@ def test_lists_go_on_after_their_first_page(store, s3_place, monkeypatch):
 def test_an_upload_is_swept_only_when_nothing_came_for_long(store, s3_place):
     where = {"Bucket": s3_place.bucket, "Key": f"{s3_place.prefix}/a"}
     upload = s3_place.client.create_multipart_upload(**where)["UploadId"]
-    time.sleep(3)
+    time.sleep(6)
+    between = time.monotonic() - 3  # well after it was begun, well before its part
     s3_place.client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x")
-    assert store.sweep(older_than_seconds=2) == 0
+    assert store.sweep(older_than_seconds=time.monotonic() - between) == 0
     deadline = time.monotonic() + 10
     while store.sweep(older_than_seconds=2) == 0:
         assert time.monotonic() < deadline

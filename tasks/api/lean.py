@@ -5,7 +5,8 @@ wait for. All else (sessions, long polls, every refusal) goes on to the view, wh
 is to say. So there is one contract and one set of words, and the view remains the whole of it.
 
 Who a token's holder is, and which teams they may see, is remembered for two seconds. How the task
-stands is asked of Redis where there is one (see `tasks.live.kept`), else of the database each time.
+stands is asked of Redis where there is one (see `tasks.live.kept`), else of the database each time:
+of all who ask while a look is under way, the next look answers at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +27,10 @@ from django.utils.http import parse_etags
 from accounts import policy, tokens
 from accounts.errors import InvalidTokenError
 from accounts.policy import Verb
-from tasks import places
 from tasks.live import kept, report
 from tasks.live.kept import Standing
 from tasks.models import Task
+from tasks.places import Place
 
 PATH = "/task/status/"
 KNOWN_SECONDS = 2.0
@@ -37,9 +38,11 @@ HOLDERS_KEPT = 10_000
 
 Scope = dict[str, Any]
 Application = Callable[..., Awaitable[None]]
+Question = tuple[bytes, UUID]
+"""A token, and the task that its holder asks for."""
 
-_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="status")
-"""They keep their connections; the view's threads make one for each request."""
+_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="status")
+"""It keeps its connection; the view's threads make one for each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,11 @@ _holders: OrderedDict[bytes, Holder] = OrderedDict()
 def in_front_of(pages: Application) -> Application:
     """Answers plain status polls, and hands all else on."""
 
+    desk = Desk()
+
     async def serve(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PATH):
-            answered = await _try(scope, send)
+            answered = await _try(scope, send, desk)
             if answered:
                 return
         await pages(scope, receive, send)
@@ -70,7 +75,7 @@ def in_front_of(pages: Application) -> Application:
     return serve
 
 
-async def _try(scope: Scope, send: Any) -> bool:
+async def _try(scope: Scope, send: Any, desk: Desk) -> bool:
     """Whether it was such a case, and is answered."""
     if scope["method"] != "GET" or scope["query_string"]:
         return False
@@ -81,7 +86,7 @@ async def _try(scope: Scope, send: Any) -> bool:
     holder = _known_holder(token)
     found = await kept.get(pk) if holder is not None else None
     if found is None:
-        found = await _asked(token, pk)
+        found = await desk.ask(token, pk)
         if found is not None:
             await kept.put(pk, found)
     elif holder is not None and not holder.sees(found.team):
@@ -94,12 +99,40 @@ async def _try(scope: Scope, send: Any) -> bool:
     return True
 
 
-async def _asked(token: bytes, pk: UUID) -> Standing | None:
-    run = asyncio.get_running_loop().run_in_executor
-    try:
-        return await run(_threads, _look, token, pk)
-    except (DatabaseError, InterfaceError):
-        return None
+class Desk:
+    """Asks the database, and of all who come meanwhile the next time at once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Question, asyncio.Future[Standing | None]] = {}
+        self._serving: asyncio.Task[None] | None = None
+
+    async def ask(self, token: bytes, pk: UUID) -> Standing | None:
+        """None where there is nothing plain to say, or the database doesn't answer."""
+        answer = self._waiting.get((token, pk))
+        if answer is None:
+            answer = self._waiting[token, pk] = asyncio.get_running_loop().create_future()
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve())
+        return await asyncio.shield(answer)
+
+    async def _serve(self) -> None:
+        try:
+            while self._waiting:
+                asked, self._waiting = self._waiting, {}
+                await self._answer(asked)
+        finally:
+            self._serving = None
+
+    async def _answer(self, asked: dict[Question, asyncio.Future[Standing | None]]) -> None:
+        found: dict[Question, Standing] = {}
+        try:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(_thread, _look, list(asked))
+        except (DatabaseError, InterfaceError):
+            pass  # the view says what there is to say
+        finally:
+            for question, answer in asked.items():
+                answer.set_result(found.get(question))
 
 
 def _token(headers: dict[bytes, bytes]) -> bytes | None:
@@ -115,19 +148,26 @@ def _uuid(text: str) -> UUID | None:
     return found if str(found) == text else None
 
 
-def _look(token: bytes, pk: UUID) -> Standing | None:
-    """None where there is nothing plain to say. Runs in a thread."""
+def _look(questions: Iterable[Question]) -> dict[Question, Standing]:
+    """Without those to whom there is nothing plain to say. Runs in a thread."""
     try:
-        holder = _holder(token)
-        if holder is None:
-            return None
-        task = Task.objects.filter(pk=pk).first()
-        if task is None or not holder.sees(task.team_id):
-            return None
-        body = report.status_of(task, places.of(task))
+        holders = {token: _holder(token) for token in {token for token, _ in questions}}
+        tasks = Task.objects.in_bulk({pk for token, pk in questions if holders[token]})
+        places = report.positions(tasks.values())
     except (DatabaseError, InterfaceError):
         connection.close()
         raise
+    standings = {pk: _standing(task, places.get(pk)) for pk, task in tasks.items()}
+    found = {}
+    for token, pk in questions:
+        holder, standing = holders[token], standings.get(pk)
+        if holder is not None and standing is not None and holder.sees(standing.team):
+            found[token, pk] = standing
+    return found
+
+
+def _standing(task: Task, place: Place | None) -> Standing:
+    body = report.status_of(task, place)
     text = json.dumps(body, separators=(",", ":")).encode()
     return Standing(team=task.team_id, seq=task.seq, etag=report.etag_of(body), body=text)
 
