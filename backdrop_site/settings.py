@@ -36,7 +36,7 @@ BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 20 * 2**30, validate=environment.SOME)
 UPLOAD_QUOTA_BYTES = env.int("UPLOAD_QUOTA_BYTES", 100 * 2**30, validate=environment.SOME)
-UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 100, validate=environment.SOME)
+UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 1000, validate=environment.SOME)
 UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=environment.SOME)
 UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
 RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)

@@ -71,7 +71,7 @@ def complete(upload: Upload) -> None:
     from tasks.uploads import sessions, writing  # they know of this module
 
     if upload.complete:
-        raise UploadError(409, "The file is complete: nothing more is taken.")
+        raise refusals.complete(upload)
     if not upload.direct_id:
         raise UploadError(409, "This file is not sent to S3: send it to the upload's address.")
     if not sessions.take_over(upload):
@@ -178,6 +178,4 @@ def _told() -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         logger.warning("S3 doesn't take an upload: %s", type(error).__name__)
-        raise UploadError(
-            503, "The file storage doesn't answer as it should. Try again.", {"Retry-After": "5"}
-        ) from None
+        raise refusals.storage_away() from None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.models import Upload
 
 
 class UploadError(Exception):
@@ -40,6 +44,27 @@ def busy() -> UploadError:
         503,
         "The process that wrote this upload before doesn't let go of it. Try again.",
         {"Retry-After": "2"},
+    )
+
+
+def finishing() -> UploadError:
+    """423 is what tus clients ask again after."""
+    return UploadError(
+        423, "All of it has come and is being stored. Ask again.", {"Retry-After": "2"}
+    )
+
+
+def storage_away() -> UploadError:
+    return UploadError(
+        503, "The file storage doesn't answer as it should. Try again.", {"Retry-After": "5"}
+    )
+
+
+def complete(upload: Upload) -> UploadError:
+    return UploadError(
+        409,
+        "The file is complete: nothing more is taken.",
+        {"Upload-Offset": str(upload.offset)},
     )
 
 

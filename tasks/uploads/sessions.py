@@ -137,8 +137,8 @@ def safe_name(filename: str) -> str:
 
 def find(pk: UUID) -> Upload:
     """The upload, if there is one; raises UploadError (404)."""
-    upload = Upload.objects.select_related("task").filter(pk=pk).first()
-    if upload is None:
+    upload = Upload.objects.select_related("task", "owner").filter(pk=pk).first()
+    if upload is None or not upload.owner.is_active:
         raise refusals.unknown()
     return upload
 
@@ -248,12 +248,11 @@ def complete(upload: Upload, *, sha256: str, content_type: str) -> bool:
     return True
 
 
-def terminate(upload: Upload) -> bool:
-    """Its sender wants no more of it: cancel the task, remove the bytes. False where too late."""
-    if upload.task is not None and not transitions.cancel(upload.task, by=upload.owner):
-        return False
+def terminate(upload: Upload) -> None:
+    """Its sender wants no more of it: cancel the task, if it hasn't ended, remove the bytes."""
+    if upload.task is not None:
+        transitions.cancel(upload.task, by=upload.owner)
     remove(upload)
-    return True
 
 
 def remove(upload: Upload) -> None:

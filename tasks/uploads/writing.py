@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -22,12 +23,15 @@ from tasks.models import Upload
 from tasks.uploads import files, limits, refusals, sessions, sniffing
 from tasks.uploads.refusals import UploadError
 
+logger = logging.getLogger(__name__)
+
 TICK = 0.5
 LOCK_SECONDS = 5.0
 _READ = 1 << 20
 _HASHES_KEPT = 64
-_hashes: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
-"""SHA-256 so far, with its offset, of uploads that stopped in this process: saves reading again."""
+_hashes: OrderedDict[UUID, tuple[int, int, Any]] = OrderedDict()
+"""SHA-256 so far of uploads that stopped in this process, with the number of the request and its
+offset: saves reading again."""
 
 
 class Writer:
@@ -54,12 +58,14 @@ class Writer:
         *,
         from_start: bool = False,
         at: int | None = None,
+        size: int | None = None,
         provisional: bool = False,
     ) -> Writer:
         """Overtake whoever writes it now, and wait until that has let go.
 
-        `at` is where the sender goes on: another offset than ours is a 409 that names ours. With
-        `provisional` nothing counts until `keep`. Raises UploadError.
+        `at` is where the sender goes on: another offset than ours is a 409 that names ours. `size`
+        is the file's, where it is told with these bytes. With `provisional` nothing counts until
+        `keep`. Raises UploadError.
         """
         if not sessions.take_over(upload):
             refuse_late(upload)
@@ -74,6 +80,8 @@ class Writer:
                     f"The next byte is number {upload.offset}, not {at}.",
                     {"Upload-Offset": str(upload.offset)},
                 )
+            if size is not None:
+                sessions.set_size(upload, size)
             os.ftruncate(handle, upload.offset)
             files.mark(upload.pk, provisional=provisional)
             return cls(upload, handle, whole=from_start, provisional=provisional)
@@ -156,7 +164,7 @@ class Writer:
                 raise refusals.differs("SHA-256", upload.wanted_sha256, sha256)
             found = self._refuse_type()
             os.fsync(self._handle)
-            files.hand_over(files.key_of(upload.pk))
+            _hand_over(upload)
         except OSError as error:
             raise _full(error) from None
         except UploadError:
@@ -192,7 +200,7 @@ class Writer:
                     sessions.note_offset(self.upload, self._counted())
             finally:
                 self.upload.offset = self._counted()
-                _remember(self.upload.pk, self._hashed, self._sha256)
+                _remember(self.upload, self._hashed, self._sha256)
                 os.close(self._handle)
 
     def _whole_sha256(self) -> str:
@@ -248,8 +256,20 @@ def refuse_late(upload: Upload) -> NoReturn:
     now = sessions.find(upload.pk)
     sessions.refuse_gone(now)
     if now.complete:
-        raise UploadError(409, "The file is complete: nothing more is taken.")
+        raise refusals.complete(now)
     raise refusals.overtaken()
+
+
+def _hand_over(upload: Upload) -> None:
+    """Raises UploadError (503) where the storage doesn't take it: all bytes are here, so whoever
+    asks next tries again."""
+    try:
+        files.hand_over(files.key_of(upload.pk))
+    except OSError:
+        raise
+    except Exception as error:  # each backend of django-storages has errors of its own
+        logger.warning("The file storage doesn't take an upload: %s", type(error).__name__)
+        raise refusals.storage_away() from None
 
 
 def _full(error: OSError) -> UploadError:
@@ -259,13 +279,14 @@ def _full(error: OSError) -> UploadError:
 
 
 def _remembered(upload: Upload) -> tuple[int, Any]:
-    offset, known = _hashes.pop(upload.pk, (0, None))
-    if known is None or offset > upload.offset:
+    """What is known of the bytes that are there, unless another process has written since."""
+    writer, offset, known = _hashes.pop(upload.pk, (0, 0, None))
+    if known is None or writer + 1 != upload.writer or offset > upload.offset:
         return 0, hashlib.sha256()
     return offset, known
 
 
-def _remember(pk: UUID, offset: int, known: Any) -> None:
-    _hashes[pk] = (offset, known)
+def _remember(upload: Upload, offset: int, known: Any) -> None:
+    _hashes[upload.pk] = (upload.writer, offset, known)
     while len(_hashes) > _HASHES_KEPT:
         _hashes.popitem(last=False)
