@@ -164,12 +164,12 @@ class Writer:
                 raise refusals.differs("SHA-256", upload.wanted_sha256, sha256)
             found = self._refuse_type()
             os.fsync(self._handle)
-            _hand_over(upload)
         except OSError as error:
             raise _full(error) from None
         except UploadError:
             self._start_over()
             raise
+        _hand_over(upload)
         if not sessions.complete(upload, sha256=sha256, content_type=found):
             refuse_late(upload)
 
@@ -265,8 +265,8 @@ def _hand_over(upload: Upload) -> None:
     asks next tries again."""
     try:
         files.hand_over(files.key_of(upload.pk))
-    except OSError:
-        raise
+    except OSError as error:
+        raise _full(error) from None
     except Exception as error:  # each backend of django-storages has errors of its own
         logger.warning("The file storage doesn't take an upload: %s", type(error).__name__)
         raise refusals.storage_away() from None

@@ -88,6 +88,19 @@ def test_two_web_processes_do_not_write_at_once(service, owner):
     assert sha256_of(url) == SHA256
 
 
+def test_bytes_that_another_process_wrote_anew_are_hashed_anew(service):
+    """What a process remembers of a file is of no use once another has begun it again."""
+    url = service.url(size=2000)
+    assert patch(url, b"a" * 1000, 0).status_code == 204
+    with served(service.web.log.parent) as other:
+        there = through(other, url)
+        assert httpx.post(there, content=iter([b"b" * 1999])).status_code == 422
+        assert patch(there, b"b" * 1500, 0).status_code == 204
+    assert offset(url) == 1500
+    assert patch(url, b"b" * 500, 1500).status_code == 204
+    assert sha256_of(url) == hashlib.sha256(b"b" * 2000).hexdigest()
+
+
 def test_many_senders_at_once_never_spoil_the_file(service):
     """Each goes on where the file is, and is overtaken by the next: at the end it is whole. Who
     asks how far it is always learns it."""
