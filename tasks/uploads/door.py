@@ -64,7 +64,7 @@ class Door:
         self.name = name.removesuffix(direct.COMPLETE)
         self.completes = self.name != name
         self.told = self.headers()
-        self.method = self.told.get("x-http-method-override", scope["method"]).upper()
+        self.method = (self.told.get("x-http-method-override") or scope["method"]).upper()
 
     def headers(self) -> dict[str, str]:
         """By lower-case name. Asked after the body they hold its trailers too."""

@@ -136,9 +136,9 @@ def safe_name(filename: str) -> str:
 
 
 def find(pk: UUID) -> Upload:
-    """The upload, if there is one; raises UploadError (404)."""
+    """The upload, if there is one whose owner may still send; raises UploadError (404)."""
     upload = Upload.objects.select_related("task", "owner").filter(pk=pk).first()
-    if upload is None or not upload.owner.is_active:
+    if upload is None or upload.owner is None or not upload.owner.is_active:
         raise refusals.unknown()
     return upload
 
