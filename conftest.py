@@ -34,6 +34,8 @@ ALONE = (
     "tests/browser/",
     "tasks/tests/test_cancel_task.py",
     "tasks/tests/test_cost_little.py",
+    "tasks/tests/test_hand_out_tokens.py",
+    "tasks/tests/test_poll_from_redis.py",
     "tasks/tests/test_stop_workers.py",
     "tasks/tests/test_survive_death.py",
     "tasks/tests/test_wake_workers.py",

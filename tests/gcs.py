@@ -42,7 +42,7 @@ from tests.seaweed import free_ports
 
 BUCKET = "backdrop"
 """Always there."""
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 # A child that is tied to its parent dies with the thread that forked it: this one stays.
@@ -125,7 +125,7 @@ class GCSServer:
         body = json.dumps(told).encode() if told is not None else None
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._emulator}{path}", body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read()
 
     def place(self, *, bucket: str = BUCKET, prefix: str | None = None) -> GCSPlace:
@@ -167,7 +167,7 @@ class GCSPlace:
         query = urlencode({"uploadType": "media", "name": self._beginning + name})
         where = f"{self.server.endpoint}/upload/storage/v1/b/{self.bucket}/o?{query}"
         request = urllib.request.Request(where, content, method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def _items(self, **more: str) -> list[dict[str, Any]]:
         query = urlencode({"prefix": self._beginning, **more})

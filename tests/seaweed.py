@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 BUCKET = "backdrop"
 """Always there."""
-START_SECONDS = 40.0
+START_SECONDS = 60.0
 TERM_SECONDS = 0.3  # it takes its time over SIGTERM, and nothing here is worth waiting for
 _GRPC = ("master", "volume", "filer", "s3")
 _PR_SET_PDEATHSIG = 1
@@ -135,8 +135,8 @@ class SeaweedServer:
             aws_access_key_id=keys.access,
             aws_secret_access_key=keys.secret,
             config=Config(
-                connect_timeout=2,
-                read_timeout=20,
+                connect_timeout=10,
+                read_timeout=60,
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 request_checksum_calculation="when_required",
             ),

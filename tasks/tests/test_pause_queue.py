@@ -136,7 +136,7 @@ def test_from_the_commit_on_nothing_is_claimed_by_anybody(toys, owner, tmp_path)
         until(lambda: Attempt.objects.count() == 120, 60, "the rest is claimed")
     finally:
         (tmp_path / "stop").touch()
-        assert all(fork.wait(10) for fork in forks)
+        assert all(fork.wait(60) for fork in forks)
 
 
 def test_a_pause_that_is_rolled_back_holds_nothing(toys, owner):

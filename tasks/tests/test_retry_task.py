@@ -244,7 +244,7 @@ def test_limits_that_make_no_sense_are_refused(team, options):
 
 
 def test_a_running_task_is_stopped_at_its_end(toys, shared_workers):
-    work = toys.push("sleep", total_seconds=1.5, max_attempts=5)
+    work = toys.push("sleep", total_seconds=6, max_attempts=5)
     other = toys.push("sleep", args={"seconds": 0.2}, total_seconds=60)
     assert work.ends().status == Status.FAILED
     assert work.outcomes == [Outcome.TIMED_OUT]

@@ -23,7 +23,7 @@ from tasks.models import Task, Worker
 from tests import servers
 from tests.web import Web
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = [
     "--no-sandbox",
@@ -169,7 +169,7 @@ def operator(team, new_user):
 
 @pytest.fixture
 def gate(postgres15, filled) -> Iterator[psycopg.Connection[Any]]:
-    """No dump of `filled` gets past the long note, which can't be found, until this is rolled back."""
+    """Until this is rolled back no dump of `filled` gets past the long note: it can't be found."""
     with postgres15.connect(filled) as connection:
         connection.autocommit = False
         (long_notes,) = connection.execute(LONG_NOTES).fetchone()

@@ -101,8 +101,10 @@ class Shell:
             process.kill()
             process.communicate()
 
-    def type(self, *arguments: str, keys: str = "") -> Done:
-        """At a terminal; a line of `keys` is typed whenever an answer is asked for."""
+    def type(self, *arguments: str, keys: str = "", screen: bytearray | None = None) -> Done:
+        """At a terminal; a line of `keys` is typed whenever an answer is asked for. What is shown
+        is added to `screen` as it comes."""
+        screen = bytearray() if screen is None else screen
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(self.home)
@@ -110,26 +112,26 @@ class Shell:
         limit = Timer(SECONDS, os.kill, [pid, signal.SIGKILL])
         limit.start()
         try:
-            shown = _converse(pid, terminal, keys.splitlines(keepends=True))
+            _converse(pid, terminal, keys.splitlines(keepends=True), screen)
             _, status = os.waitpid(pid, 0)
         finally:
             limit.cancel()
             os.close(terminal)
-        return Done(os.waitstatus_to_exitcode(status), shown.decode(errors="replace"))
+        return Done(os.waitstatus_to_exitcode(status), screen.decode(errors="replace"))
 
 
-def _converse(pid: int, terminal: int, keys: list[str]) -> bytes:
-    """Type one of `keys` for each question, until the other end is closed; what was shown."""
-    shown, asked = b"", b""
+def _converse(pid: int, terminal: int, keys: list[str], screen: bytearray) -> None:
+    """Type one of `keys` for each question, until the other end is closed."""
+    asked = b""
     with suppress(OSError):  # the other end has closed it
         while True:
             if select.select([terminal], [], [], 0.05)[0]:
                 part = os.read(terminal, 65536)
-                shown, asked = shown + part, asked + part
+                screen += part
+                asked += part
             elif keys and asked.endswith(b": ") and _sleeps(pid):
                 os.write(terminal, keys.pop(0).encode())
                 asked = b""
-    return shown
 
 
 def _sleeps(pid: int) -> bool:
