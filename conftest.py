@@ -46,10 +46,23 @@ ALONE = (
 """Files whose tests measure time, or take the whole machine; see `tests/run.py`."""
 
 
+LONG = (
+    "backups/tests/test_run_scheduler.py",
+    "backdrop_site/tests/test_run_up.py",
+    "backdrop_site/tests/test_run_demo.py",
+    "tests/uploads/",
+    "backups/tests/test_keep_mysql.py",
+    "backdrop_site/tests/test_run_readme.py",
+    "backdrop_site/tests/test_run_make.py",
+)
+"""Files that take longest: they come first, so that in the end nobody waits for one of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 # accounts: who is asking --------------------------------------------------------------------------
