@@ -104,23 +104,25 @@ def log_in(page: Page, username: str, password: str) -> None:
     page.wait_for_url("**/")
 
 
-@pytest.fixture
-def workers(web: Web, transactional_db, tmp_path) -> Iterator[None]:
-    """A `runworkers` on the test database, with two attempts at once."""
+@pytest.fixture(scope="module")
+def workers(web: Web, django_db_blocker, tmp_path_factory) -> Iterator[None]:
+    """A `runworkers` on the test database, with two attempts at once, for a whole module."""
     from tests.web import environment
 
-    log = tmp_path / "workers.log"
+    folder = tmp_path_factory.mktemp("workers")
+    log = folder / "workers.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "runworkers", "--workers", "2"],
             cwd=settings.BASE_DIR,
-            env={**environment(tmp_path), "SHUTDOWN_GRACE_SECONDS": "1"},
+            env={**environment(folder), "SHUTDOWN_GRACE_SECONDS": "1"},
             stdout=output,
             stderr=output,
         )
     try:
         ready = Worker.objects.filter(kind=Worker.Kind.WORKER, pid=process.pid)
-        wait_for(ready.exists, log.read_text)
+        with django_db_blocker.unblock():
+            wait_for(ready.exists, log.read_text)
         yield
     finally:
         process.terminate()
