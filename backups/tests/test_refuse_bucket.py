@@ -13,7 +13,7 @@ from backups.storages import open_store
 from backups.storages.s3 import Limits, S3Store
 from backups.tests.faulty_proxy import PASS, FaultyProxy, answer, shows_patience, web_server
 from backups.tests.places import PART
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 WRONG = "wrong-secret-7f3a9c"
 HURRIED = Limits(patience=0.5, connect_seconds=0.5, answer_seconds=0.5, data_seconds=0.5)
@@ -100,7 +100,7 @@ def test_an_unknown_host_is_said_at_once(s3_place):
 
 
 def test_a_server_that_does_not_run_is_said_so(s3_place):
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     store = open_store("s3", s3_place.options | {"endpoint": endpoint}, WRONG)
     error = told(store.check)
     assert not error.permanent

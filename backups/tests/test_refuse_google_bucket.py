@@ -16,7 +16,7 @@ from backups.storages.gcs.store import GCSStore
 from backups.tests.faulty_proxy import PASS, FaultyProxy, shows_patience, web_server
 from backups.tests.places import PART
 from tests.gcs_front import Account, no_grant, refusal
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 HURRIED = Limits(patience=0.5, connect_seconds=0.5, answer_seconds=0.5, data_seconds=0.5)
 
@@ -138,7 +138,7 @@ def test_a_wrong_clock_is_said_so(gcs_place, account):
 
 
 def test_a_login_server_out_of_reach_is_said_so(gcs_place, account):
-    key = json.dumps(account.key | {"token_uri": f"http://127.0.0.1:{free_ports(1)[0]}"})
+    key = json.dumps(account.key | {"token_uri": f"http://127.0.0.1:{free_port()}"})
     error = told(open_store("gcs", gcs_place.options, key).check)
     assert not error.permanent
     assert "server that gives out logins is out of reach" in error.sentence
@@ -195,7 +195,7 @@ def test_an_unknown_host_is_said_at_once(gcs_place):
 
 
 def test_a_server_that_does_not_run_is_said_so(gcs_place):
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     error = told(open_store("gcs", gcs_place.options | {"endpoint": endpoint}).check)
     assert not error.permanent
     assert error.sentence.endswith(f"at {endpoint} can't be reached: no connection.")
