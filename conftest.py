@@ -31,7 +31,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ALONE = (
     "tests/chaos/",
-    "tests/browser/",
+    "tests/browser/test_follow_live.py",
     "tasks/tests/test_cancel_task.py",
     "tasks/tests/test_cost_little.py",
     "tasks/tests/test_hand_out_tokens.py",
@@ -51,6 +51,8 @@ LONG = (
     "backdrop_site/tests/test_run_up.py",
     "backdrop_site/tests/test_run_demo.py",
     "tests/uploads/",
+    "tests/browser/",
+    "backups/tests/test_restore_dump.py",
     "backups/tests/test_keep_mysql.py",
     "backdrop_site/tests/test_run_readme.py",
     "backdrop_site/tests/test_run_make.py",
@@ -62,7 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(nodeid: str) -> int:
+    turns = (turn for turn, name in enumerate(LONG) if nodeid.startswith(name))
+    return next(turns, len(LONG))
 
 
 # accounts: who is asking --------------------------------------------------------------------------
