@@ -49,7 +49,7 @@ TESTS = (
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 PARTS = (
-    ("-m", "not alone", "-n", "2", "--dist", "loadfile", *TESTS),
+    ("-m", "not alone", "-n", "3", "--dist", "loadfile", *TESTS),
     ("-m", "alone", *TESTS),
 )
 """As in `tests/run.py`."""
