@@ -22,7 +22,17 @@ from django.urls import reverse
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
-from tasks.uploads import capability, creating, direct, joining, receiving, refusals, sessions, tus
+from tasks.uploads import (
+    capability,
+    creating,
+    direct,
+    joining,
+    receiving,
+    refusals,
+    room,
+    sessions,
+    tus,
+)
 from tasks.uploads.answers import Send, answer, answer_json, answer_page, answer_problem
 from tasks.uploads.multipart import FormFile
 from tasks.uploads.receiving import GoneError, Receive, body_of, in_thread
@@ -82,7 +92,7 @@ class Door:
 
     async def _serve(self) -> None:
         if self.method == "OPTIONS":
-            await answer(self.send, 200, tus.abilities())
+            await answer(self.send, 200, await in_thread(tus.abilities))
         elif not self.name:
             await self._create()
         elif self.method == "POST" and self.completes:
@@ -114,7 +124,7 @@ class Door:
             raise UploadError(409, "This is a part of a file: send it with tus.")
         if upload.complete:
             raise UploadError(409, "The file is complete: nothing more is taken.")
-        await receiving.receive_into(upload, self._file(upload), whole=True)
+        await receiving.receive_into(upload, await self._file(upload), whole=True)
         if self._by_form():
             await answer(self.send, 303, {"Location": _page_of(upload)})
             return
@@ -138,7 +148,7 @@ class Door:
         await in_thread(lambda: direct.complete(upload))
         await answer_json(self.send, 202, await in_thread(lambda: _status(upload)))
 
-    def _file(self, upload: Upload) -> Any:
+    async def _file(self, upload: Upload) -> Any:
         """The file in the body, refused where its size is wrong before it is taken."""
         content_type = self.told.get("content-type", "")
         body = body_of(self.receive)
@@ -147,8 +157,8 @@ class Door:
         size = tus.number(self.told, "Content-Length")
         if size is not None and upload.size is not None and size != upload.size:
             raise refusals.differs("size", f"{upload.size} bytes", f"{size} bytes")
-        if size is not None:
-            creating.check_size(upload, size)
+        if size is not None and upload.size is None:
+            await in_thread(lambda: room.most_bytes(upload, size))
         return body
 
     # tus ----------------------------------------------------------------------------------------
@@ -203,11 +213,11 @@ class Door:
         size = tus.number(self.told, "Upload-Length")
         if size is not None:
             await in_thread(lambda: sessions.set_size(upload, size))
-        self._refuse_beyond(upload, at)
+        await self._refuse_beyond(upload, at)
         await receiving.receive_into(upload, body_of(self.receive), at=at, checking=checking)
         await answer(self.send, 204, {"Upload-Offset": str(upload.offset), **tus.expiry(upload)})
 
-    def _refuse_beyond(self, upload: Upload, at: int) -> None:
+    async def _refuse_beyond(self, upload: Upload, at: int) -> None:
         """A body that would go past the end is told before it is taken."""
         length = tus.number(self.told, "Content-Length")
         if length is None:
@@ -217,7 +227,8 @@ class Door:
                 413,
                 f"The file was said to have {upload.size} bytes; this would make {at + length}.",
             )
-        creating.check_size(upload, at + length)
+        if upload.size is None:
+            await in_thread(lambda: room.most_bytes(upload, at + length))
 
     async def _end(self, upload: Upload) -> None:
         await in_thread(lambda: sessions.terminate(upload))
