@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import yaml
 from django.conf import settings
 
 from tasks.tests.crew import crew, daemon, environment_of_tests, until
+from tests.ports import free_port
 
 SERVICES = yaml.safe_load((settings.BASE_DIR / "docker-compose.yml").read_text())["services"]
 REAL = {"db", "backup-postgres", "backup-mysql", "redis", "web", "worker", "daemon"}
@@ -56,8 +56,7 @@ def test_it_works(postgres15):
 
 
 def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     shell, option, line = SERVICES["redis"]["command"]
     # Compose makes $ of $$.
     line = line.replace("$$", "$").replace("redis-server -", f"redis-server - --port {port}")
@@ -71,12 +70,12 @@ def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_pat
     )
     ours = ("redis-cli", f"redis-cli -p {port}")
     try:
-        until(lambda: run_health("redis", ours, **secret) == 0, 10, "Redis is healthy")
+        until(lambda: run_health("redis", ours, **secret) == 0, what="Redis is healthy")
         assert run_health("redis", ours, REDISCLI_AUTH="wrong") != 0
         assert b"only-for" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the shell, and the server behind its pipe
-        process.wait(10)
+        process.wait(60)
     password = "REDIS_PASSWORD:?make it with deploy/secrets.sh"
     assert SERVICES["redis"]["environment"] == {"REDISCLI_AUTH": f"${{{password}}}"}
     assert SERVICES["web"]["environment"]["REDIS_URL"] == f"redis://:${{{password}}}@redis:6379/0"

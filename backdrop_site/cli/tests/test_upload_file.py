@@ -102,7 +102,7 @@ def test_a_command_that_was_stopped_goes_on_where_it_was(shell, web, end):
         sending = shell.start("upload", "orders.bin", "--job", "toy-file", "--json")
         until(lambda: Upload.objects.filter(offset__gt=2_000_000).exists())
         sending.send_signal(end)
-        _, told = sending.communicate(timeout=20)
+        _, told = sending.communicate()
         if end == signal.SIGINT:
             assert sending.returncode == 130
             assert "goes on where it stopped" in told
@@ -137,7 +137,7 @@ def test_giving_up_says_how_to_go_on(shell, web):
         sending = shell.start("upload", "orders.bin", "--patience", "1")
         until(lambda: Upload.objects.filter(offset__gt=1_000_000).exists())
         proxy.close()
-        _, told = sending.communicate(timeout=30)
+        _, told = sending.communicate()
     assert sending.returncode == 4
     assert "The same command goes on from there" in told
     assert remembered(shell)

@@ -97,7 +97,7 @@ def send(told: dict, content: bytes, *, without: int | None = None) -> None:
     for part in told["parts"]:
         if part["number"] != without:
             piece = content[part["offset"] : part["offset"] + part["length"]]
-            assert httpx.put(part["url"], content=piece, timeout=30).status_code == 200
+            assert httpx.put(part["url"], content=piece, timeout=60).status_code == 200
 
 
 def complete(service: Service, told: dict) -> httpx.Response:
@@ -293,7 +293,7 @@ def test_who_asks_while_a_file_goes_to_s3_waits_for_it(environment, place, owner
 
         def slow(head: bytes) -> str:
             asked.set()
-            gate.wait(20)
+            gate.wait(60)
             return PASS
 
         proxy.judge = slow
@@ -303,7 +303,7 @@ def test_who_asks_while_a_file_goes_to_s3_waits_for_it(environment, place, owner
             url = tus.new()
             with ThreadPoolExecutor() as pool:
                 sent = pool.submit(tus.patch, url, CONTENT)
-                assert asked.wait(20)
+                assert asked.wait(60)
                 told = pool.submit(tus.head, url)
                 time.sleep(0.5)
                 assert not told.done()
