@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from backdrop_site.cli.tests.terminal import Shell, plain
-from tasks.models import Task, Upload
+from tasks.models import Task, Upload, UploadLimit
 from tasks.tests.crew import crew, until
 from tests.uploads.cutting import CuttingProxy
 from tests.web import token_of
@@ -185,8 +185,13 @@ def test_refusals_are_told_as_sentences(shell, web, stranger):
     assert "BACKDROP_URL" in silent.err
 
 
-def test_jobs_are_listed_with_their_options(shell):
+def test_jobs_are_listed_with_their_options(shell, owner):
     shown = shell.run("jobs").out
+    assert "any file, up to 21.5 GB" in shown
+    UploadLimit.objects.create(user=owner, types=["image/*"])
+    limited = shell.run("jobs").out
+    assert "image/*, up to 21.5 GB" in limited
+    assert "nothing from you" in limited, "a job that takes only text"
     assert "format=gzip|zstd" in shown
     assert "level=1..19" in shown
     assert {"inspect", "compress"} <= {one["name"] for one in shell.run("jobs", "--json").json}

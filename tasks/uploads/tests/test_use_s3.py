@@ -16,7 +16,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from backups.tests.faulty_proxy import PASS, FaultyProxy
-from tasks.models import Upload
+from tasks.models import Upload, UploadLimit
 from tasks.states import Status
 from tasks.tests.crew import Work, crew
 from tasks.uploads import direct, sweeping
@@ -210,8 +210,16 @@ def test_the_size_must_be_known(service, body, field):
     assert list(answer.json()["errors"]) == [field]
 
 
-def test_the_limits_are_the_same(service):
+def test_the_limits_are_the_same(service, place):
     assert service.ask(direct=True, size=10**15).status_code == 413
+    UploadLimit.objects.create(user=service.user, max_bytes=len(CONTENT), types=["image/*"])
+    assert service.ask(direct=True, size=len(CONTENT) + 1).status_code == 413
+    told = ask(service, CONTENT)
+    send(told, CONTENT)
+    refused = complete(service, told)
+    assert refused.status_code == 415
+    assert "you may send only image/*" in refused.json()["detail"]
+    assert key_of(told) not in place.names()
 
 
 def test_files_that_we_take_go_to_s3_and_results_come_from_it(service, workers, place):
