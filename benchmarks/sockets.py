@@ -1,4 +1,4 @@
-"""`python -m benchmarks.sockets`: from a report of progress, written to the database, to the clients
+"""`python -m benchmarks.sockets`: from a report of progress, written to the database, to clients
 of one web process.
 
 SOCKETS (default 500) of them are open, in two ways: each on a task of its own, of which WRITES
