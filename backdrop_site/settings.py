@@ -104,7 +104,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # what is in it is found where its pages are
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

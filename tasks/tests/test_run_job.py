@@ -182,9 +182,35 @@ def test_no_program_outlives_the_job_that_started_it(toys, workers):
     until(lambda: not workers.called_with(f"sleep {mark}"), 2, "programs end")
 
 
-def test_a_job_nobody_knows_fails_with_the_names_that_are_known(toys):
+def test_a_process_that_does_not_end_after_its_job_is_ended(toys):
+    """What it has told counts all the same."""
+    work = toys.push("dawdle", args={"seconds": 600})
+    row = work.ends()
+    assert (row.status, row.result) == (Status.SUCCEEDED, {"done": True})
+    assert work.outcomes == [Outcome.SUCCEEDED]
+
+
+def test_a_job_nobody_knows_waits_uncounted_for_workers_that_do(toys):
+    """As a release is rolled out, old workers meet new jobs."""
     work = toys.push("nothing", run_at=timezone.now() + timedelta(days=1), max_attempts=1)
     type(work.row).objects.update(job="from-a-later-release", run_at=timezone.now())
+    until(lambda: work.outcomes == [Outcome.INTERRUPTED])
+    row = work.row
+    assert (row.status, row.tries) == (Status.QUEUED, 0)
+    assert row.run_at > timezone.now() + timedelta(seconds=10)
+    told = [event.message for event in row.events.all()]
+    assert any("No job is called 'from-a-later-release'" in each for each in told)
+    type(work.row).objects.update(job="toy-nothing", run_at=timezone.now())
+    assert work.ends().status == Status.SUCCEEDED
+
+
+def test_a_job_nobody_knows_for_an_hour_fails_with_the_names_that_are_known(toys):
+    work = toys.push("nothing", run_at=timezone.now() + timedelta(days=1), max_attempts=1)
+    type(work.row).objects.update(
+        job="from-a-later-release",
+        run_at=timezone.now(),
+        created_at=timezone.now() - timedelta(hours=2),
+    )
     row = work.ends()
     assert row.status == Status.FAILED
     assert "No job is called 'from-a-later-release'" in row.error
