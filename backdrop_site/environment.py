@@ -26,35 +26,13 @@ ELSEWHERE = (
     "REDIS_PASSWORD",
     "GRAFANA_PASSWORD",
     "EXAMPLE_PASSWORD",
-    "STORAGE",
-    "S3_ENDPOINT",
-    "S3_BUCKET",
-    "S3_REGION",
-    "S3_USE_PATH_STYLE",
-    "S3_ACCESS_KEY",
-    "S3_ACCESS_KEY_FILE",
-    "S3_SECRET_KEY",
-    "S3_SECRET_KEY_FILE",
-    "GCS_BUCKET",
-    "GCS_ENDPOINT",
-    "GCS_BILLED_PROJECT",
-    "GCS_CREDENTIALS",
-    "GCS_CREDENTIALS_FILE",
-    "POSTGRES_URL",
-    "POSTGRES_URL_FILE",
-    "MYSQL_URL",
-    "MYSQL_URL_FILE",
-    "BACKUP_SCHEDULE",
-    "SLACK_WEBHOOK_URL",
-    "SLACK_WEBHOOK_URL_FILE",
-    "NOTIFY_URLS",
-    "NOTIFY_URLS_FILE",
     "DB_URL_FILE",
     "REDIS_URL_FILE",
     "FILE_S3_ACCESS_KEY_FILE",
     "FILE_S3_SECRET_KEY_FILE",
 )
-"""Settings that others read: `firststart`, and docker-compose.yml."""
+"""Settings that others read: `firststart` (beside those of `backups.variables`), and
+docker-compose.yml."""
 UNTOLD = ("REDIS_URL", "FILE_S3_SECRET_KEY")
 """Those whose value may hold a password."""
 EXPECTED = {

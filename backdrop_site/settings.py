@@ -11,6 +11,7 @@ from environs import Env
 
 from backdrop_site import admin_look, environment
 from backdrop_site.environment import given, read_secret
+from backups import variables
 
 VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -300,4 +301,6 @@ LOGGING = {
 
 PROGRAM_PATH = os.environ.get("PATH", "")
 
-KNOWN_NAMES = environment.report(env, file=BASE_DIR / ".env", also=environment.ELSEWHERE)
+KNOWN_NAMES = environment.report(
+    env, file=BASE_DIR / ".env", also=(*environment.ELSEWHERE, *variables.names())
+)

@@ -15,7 +15,8 @@ from django.core.management import get_commands
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from backups.database_urls import VARIABLES, Address
+from backups.database_urls import Address
+from backups.pipeline.engines import ENGINES
 
 ROOT = settings.BASE_DIR
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -184,8 +185,9 @@ def test_the_image_holds_the_programs_of_every_engine():
 def test_the_examples_that_are_described_are_those_that_are_composed():
     lines = (ROOT / "docs" / "operations.md").read_text().splitlines()
     given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_0-9]+_URL=", line))
-    for variable in VARIABLES:
-        address = Address.parse(given[variable.name].replace("${", "").replace("}", ""), variable)
+    for engine in ENGINES.values():
+        url = given[engine.url.variable].replace("${", "").replace("}", "")
+        address = Address.parse(url, engine)
         service = SERVICES[address.host]["environment"]
         password = f"${{{address.password}:?make it with deploy/secrets.sh}}"
         assert {address.dbname, address.username, password} <= set(service.values())

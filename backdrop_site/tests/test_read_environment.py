@@ -110,7 +110,8 @@ def test_every_setting_in_the_example_file_is_read_and_every_one_that_is_read_is
 
 def test_the_example_file_starts_as_it_is(tmp_path):
     copy = tmp_path / "clone"
-    shutil.copytree(settings.BASE_DIR / "backdrop_site", copy / "backdrop_site")
+    for package in ("backdrop_site", "backups"):
+        shutil.copytree(settings.BASE_DIR / package, copy / package)
     shutil.copy(settings.BASE_DIR / ".env.example", copy / ".env")
     code = "from backdrop_site import settings; print(settings.PORT)"
     run = subprocess.run(
