@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,8 @@ PORT = validate.Range(0, 65535, error="a port number, 0 to 65535")
 SOME = validate.Range(1, error="1 or more")
 NOT_NEGATIVE = validate.Range(0, error="0 or more")
 HOST = validate.Regexp(r"[A-Za-z0-9._:-]*\Z", error="an address or a host name alone")
-REDIS = validate.Regexp(r"((redis|rediss|unix)://\S+)?\Z", error="redis://host:6379/0")
+_REDIS_URL = re.compile(r"((redis|rediss|unix)://\S+)?\Z")
+REDIS = validate.Regexp(_REDIS_URL, error="redis://host:6379/0")
 LEVEL = validate.OneOf([*LEVELS, *map(str.lower, LEVELS)], error=f"one of {', '.join(LEVELS)}")
 
 
@@ -130,6 +132,22 @@ def read_database(url: str) -> dict[str, Any]:
             "DB_URL should be sqlite:////a/path or postgres://user:password@host:5432/name."
         )
     return parsed
+
+
+def read_redis(env: Env) -> str:
+    """REDIS_URL, else what the file named by REDIS_URL_FILE holds; empty where neither is set.
+
+    Raises ImproperlyConfigured for a file that holds something else, which it doesn't repeat.
+    """
+    said: str = env.str("REDIS_URL", "", validate=REDIS)
+    if said:
+        return said
+    kept = _from_file("REDIS_URL")
+    if not _REDIS_URL.match(kept):
+        raise ImproperlyConfigured(
+            f"REDIS_URL_FILE: {os.environ['REDIS_URL_FILE']} should hold {REDIS.error}."
+        )
+    return kept
 
 
 def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:

@@ -182,6 +182,16 @@ def test_addresses_with_passwords_can_come_from_files(tmp_path):
     assert "other.sqlite3" in run.stdout
 
 
+def test_a_file_that_holds_no_address_of_redis_is_told_without_what_it_holds(tmp_path):
+    (tmp_path / "redis").write_text("http://:hunter2@h\n")
+    run = start(tmp_path, REDIS_URL_FILE=str(tmp_path / "redis"))
+    assert run.returncode == 1
+    expected = f"REDIS_URL_FILE: {tmp_path}/redis should hold redis://host:6379/0."
+    assert run.stderr.splitlines() == ["Backdrop can't start:", expected]
+    (tmp_path / "redis").write_text("\n")
+    assert "REDIS_URL = ''" in start(tmp_path, REDIS_URL_FILE=str(tmp_path / "redis")).stdout
+
+
 def test_check_tells_mistakes_in_what_only_the_first_start_reads(tmp_path):
     run = subprocess.run(
         [sys.executable, str(settings.BASE_DIR / "manage.py"), "check"],
