@@ -23,10 +23,7 @@ ELSEWHERE = (
     "ADMIN_USERNAME",
     "ADMIN_PASSWORD",
     "ADMIN_PASSWORD_FILE",
-    "DB_PASSWORD",
-    "REDIS_PASSWORD",
-    "GRAFANA_PASSWORD",
-    "EXAMPLE_PASSWORD",
+    "SECRETS_DIR",
     "DB_URL_FILE",
     "REDIS_URL_FILE",
     "FILE_S3_ACCESS_KEY_FILE",
@@ -34,6 +31,8 @@ ELSEWHERE = (
 )
 """Settings that others read: `firststart` (beside those of `backups.variables`), and
 docker-compose.yml."""
+OF_COMPOSE = "COMPOSE_"
+"""Begins names that Docker Compose itself reads from the same file."""
 UNTOLD = ("REDIS_URL", "FILE_S3_SECRET_KEY")
 """Those whose value may hold a password."""
 EXPECTED = {
@@ -158,7 +157,11 @@ def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:
     """
     known = {*env.dump(), *also}
     known |= {name for secret in SECRET_NAMES for name in (secret, f"{secret}_FILE")}
-    lines = [_unknown(name, file, known) for name in dotenv_values(file) if name not in known]
+    lines = [
+        _unknown(name, file, known)
+        for name in dotenv_values(file)
+        if name not in known and not name.startswith(OF_COMPOSE)
+    ]
     try:
         env.seal()
     except EnvValidationError as error:

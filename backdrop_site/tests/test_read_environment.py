@@ -61,7 +61,7 @@ def test_a_malformed_database_address_is_told_without_its_password(tmp_path, url
 
 def test_a_name_in_the_file_that_nothing_reads_is_told_with_the_one_that_was_meant(tmp_path):
     file = tmp_path / ".env"
-    file.write_text("WROKERS=3\nJWT_SECRET_FILE=/x\nPORT=8000\nZZZ=1\n")
+    file.write_text("WROKERS=3\nJWT_SECRET_FILE=/x\nPORT=8000\nZZZ=1\nCOMPOSE_PROFILES=x\n")
     env = Env(eager=False)
     env.int("WORKERS", 3)
     env.int("PORT", 8000)
