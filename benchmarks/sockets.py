@@ -1,4 +1,5 @@
-"""`python -m benchmarks.sockets`: from a write in the database to the clients of one web process.
+"""`python -m benchmarks.sockets`: from a report of progress, written to the database, to clients
+of one web process.
 
 SOCKETS (default 500) of them are open, in two ways: each on a task of its own, of which WRITES
 (default 50) a second change; and all on one and the same, which changes four times a second. Both
@@ -171,7 +172,7 @@ class _Client(asyncio.Protocol):
 
 
 def write(pace: float, tasks: Sequence[str]) -> None:
-    """Append a line to one task after another, with the moment it is written in it."""
+    """Report progress of one task after another, with the moment it is written as its message."""
     import django
 
     django.setup()
@@ -185,7 +186,7 @@ def write(pace: float, tasks: Sequence[str]) -> None:
     pens = list(leases.values())
     while (now := time.monotonic()) < end:
         pen = pens[n % len(pens)]
-        pen.note_line(f"written {now:.6f}", "info")
+        pen.note(message=f"written {now:.6f}")
         pen.renew()
         n += 1
         time.sleep(max(0.0, now + 1 / pace - time.monotonic()))

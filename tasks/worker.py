@@ -47,9 +47,7 @@ def settle_in() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     processes.name_this("backdrop-worker")
     processes.adopt_orphans()
-    # What is there by now stays: forks that look for garbage need no copies of its pages.
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what has come since the pool's leader did so
 
 
 def work(queues: Sequence[str], name: str) -> None:

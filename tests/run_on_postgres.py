@@ -36,6 +36,7 @@ TESTS = (
     "tasks/tests/test_retry_task.py",
     "tasks/tests/test_run_job.py",
     "tasks/tests/test_send_canaries.py",
+    "tasks/tests/test_set_limits.py",
     "tasks/tests/test_share_chores.py",
     "tasks/tests/test_share_process.py",
     "tasks/tests/test_survive_death.py",
@@ -43,13 +44,15 @@ TESTS = (
     "tasks/tests/test_tell_queues_api.py",
     "tasks/tests/test_wake_workers.py",
     "tasks/tests/test_watch_task_live.py",
+    "tasks/uploads/tests/test_limit_uploads.py",
+    "tasks/uploads/tests/test_resolve_limits.py",
     "backups/tests/test_judge_health.py",
     "backups/tests/test_start_api.py",
 )
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 PARTS = (
-    ("-m", "not alone", "-n", "2", "--dist", "loadfile", *TESTS),
+    ("-m", "not alone", "-n", "3", "--dist", "loadfile", *TESTS),
     ("-m", "alone", *TESTS),
 )
 """As in `tests/run.py`."""

@@ -13,7 +13,14 @@ import benchmarks
 
 ROOT = Path(benchmarks.__file__).parent.parent
 # These run in an environment of their own, with the packages of the engines they measure.
-PEERS = ("with_celery", "with_procrastinate", "with_rq", "with_django_q2", "plain_settings")
+PEERS = (
+    "with_celery",
+    "with_procrastinate",
+    "with_rq",
+    "with_django_q2",
+    "plain_settings",
+    "uploads.plain",
+)
 NAMES = sorted(
     module.name
     for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from django.conf import settings
 
 from backdrop_site.tests.composed import MOUNTED, SERVICES, filled
 from tasks.tests.crew import crew, daemon, environment_of_tests, until
+from tests.ports import free_port
 
 REAL = {"db", "backup-postgres", "backup-mysql", "redis", "web", "worker", "daemon"}
 ELSEWHERE = {"prometheus"}
@@ -52,13 +52,8 @@ def test_it_works(postgres15):
     assert run_health("db", PGHOST="127.0.0.1", PGPORT="1") != 0
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return str(free.getsockname()[1])
-
-
 def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_path):
-    port = free_port()
+    port = str(free_port())
     (tmp_path / "redis_password").write_text("only-for-this-test")
     here = (MOUNTED, f"{tmp_path}/")
     shell, option, line = (filled(word, {}) for word in SERVICES["redis"]["command"])
@@ -68,7 +63,7 @@ def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_pat
     )
     ours = ("redis-cli", f"redis-cli -p {port}")
     try:
-        until(lambda: run_health("redis", ours, here) == 0, 10, "Redis is healthy")
+        until(lambda: run_health("redis", ours, here) == 0, what="Redis is healthy")
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "redis_password").write_text("wrong")
         assert run_health("redis", ours, (MOUNTED, f"{tmp_path}/other/")) != 0
@@ -76,7 +71,7 @@ def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_pat
         assert "only-for-this-test" not in shown
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the shell, and the server behind its pipe
-        process.wait(10)
+        process.wait(60)
 
 
 def test_mariadb_is_healthy_once_it_answers_by_tcp(mariadb):
@@ -95,14 +90,14 @@ def test_web_is_healthy(web, transactional_db):
 @pytest.mark.django_db(transaction=True)
 def test_the_daemon_is_healthy_while_it_runs(tmp_path):
     """What it is asked for is told in `test_tell_daemon_alive`."""
-    ports = {"GRPC_PORT": free_port(), "METRICS_PORT": free_port()}
+    ports = {"GRPC_PORT": str(free_port()), "METRICS_PORT": str(free_port())}
     environment = {**environment_of_tests(tmp_path), **ports}
     assert run_health("daemon", **environment) != 0
     with daemon(tmp_path, **environment) as running:
-        until(lambda: run_health("daemon", **environment) == 0, 30, "the daemon is healthy")
+        until(lambda: run_health("daemon", **environment) == 0, what="the daemon is healthy")
         running.process.kill()
         running.process.wait()
-        until(lambda: run_health("daemon", **environment) != 0, 30, "it is not any more")
+        until(lambda: run_health("daemon", **environment) != 0, what="it is not any more")
 
 
 @pytest.mark.django_db(transaction=True)

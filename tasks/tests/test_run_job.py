@@ -47,12 +47,14 @@ def test_priorities_are_kept(toys):
         assert sum(earlier < priority for earlier in priorities[:place]) <= 2
 
 
+@pytest.mark.alone
 def test_it_waits_for_its_time(toys):
     moment = timezone.now() + timedelta(seconds=1)
     row = toys.push("nothing", run_at=moment).ends()
     assert moment <= row.started_at < moment + timedelta(seconds=2)
 
 
+@pytest.mark.alone
 def test_progress_is_seen_at_most_four_times_a_second_and_at_last_exactly(toys):
     work = toys.push("sleep", args={"seconds": 2})
     work.runs()
@@ -113,6 +115,7 @@ def test_lines_come_in_order_and_too_many_are_cut_off(toys):
         ("permanent", "No such thing. Make one."),
     ],
 )
+@pytest.mark.alone
 def test_each_bad_end_is_noticed_at_once_and_told(toys, how, told, workers):
     work = toys.push("die", args={"how": how}, max_attempts=1)
     toys.ledger.wait_for(work, "begin")
@@ -153,6 +156,7 @@ def test_a_permanent_error_is_not_tried_again(toys):
     assert work.outcomes == [Outcome.FAILED]
 
 
+@pytest.mark.alone
 def test_an_attempt_that_takes_too_long_is_stopped(toys):
     work = toys.push("sleep", deadline_seconds=1, max_attempts=1)
     row = work.ends()
@@ -161,6 +165,7 @@ def test_an_attempt_that_takes_too_long_is_stopped(toys):
     assert timedelta(seconds=1) <= row.finished_at - row.started_at < timedelta(seconds=3)
 
 
+@pytest.mark.alone
 def test_an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(toys):
     still = toys.push("hang", stall_seconds=1, max_attempts=1)
     moving = toys.push("sleep", args={"seconds": 2.5}, stall_seconds=1)
@@ -169,6 +174,7 @@ def test_an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(toy
     assert moving.ends().status == Status.SUCCEEDED
 
 
+@pytest.mark.alone
 def test_no_program_outlives_the_job_that_started_it(toys, workers):
     mark = str(uuid.uuid4().int % 10**6 + 10**6)
     work = toys.push("spawn", args={"mark": mark, "leave": True})

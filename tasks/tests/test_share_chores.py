@@ -65,6 +65,7 @@ def alive(name: str, seconds: float = 0.0) -> None:
     )
 
 
+@pytest.mark.alone
 def test_it_works(marks):
     one, other = marks.rounds("one"), marks.rounds("other")
     assert 9 < one.go() <= 10
@@ -190,6 +191,7 @@ def test_rows_of_functions_that_no_release_has_any_more_are_swept():
     assert set(Chore.objects.values_list("name", flat=True)) == {"newer", known}
 
 
+@pytest.mark.alone
 def test_three_daemons_do_each_moment_once_and_two_go_on_where_one_is_killed(toys, tmp_path):
     ledger = tmp_path / "moments"
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from accounts.models import Team, User
 from accounts.policy import Verb
 from tasks.live import access
 from tasks.models import Upload
-from tasks.uploads import limits, options, sessions, tus
+from tasks.uploads import options, sessions, tus
 from tasks.uploads.refusals import UploadError
 
 DEFAULT_JOB = "inspect"
@@ -116,11 +116,6 @@ def team_of(user: User) -> Team:
     if team is None:
         raise UploadError(403, policy.refusal(Verb.RUN))
     return team
-
-
-def check_size(upload: Upload, size: int) -> None:
-    """Raises UploadError (413)."""
-    limits.check_size(size, sessions.job_of(upload))
 
 
 def _options(text: str) -> Mapping[str, Any]:

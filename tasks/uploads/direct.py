@@ -11,15 +11,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks import clock
 from tasks.models import Upload
 from tasks.uploads import files, limits, refusals, sniffing
 from tasks.uploads.refusals import UploadError
-
-if TYPE_CHECKING:
-    from tasks.registry import Job
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +75,7 @@ def complete(upload: Upload) -> None:
         writing.refuse_late(upload)
     with _told():
         _join(upload)
-        found = _look_at(upload, sessions.job_of(upload))
+        found = _look_at(upload)
     if not sessions.complete(upload, sha256="", content_type=found):
         writing.refuse_late(upload)
 
@@ -133,7 +130,7 @@ def _listed(upload: Upload) -> dict[int, Any]:
     return {part["PartNumber"]: part for page in found for part in page.get("Parts", ())}
 
 
-def _look_at(upload: Upload, job: Job | None) -> str:
+def _look_at(upload: Upload) -> str:
     """Its type. What is not to be taken is removed."""
     size = _size_of(upload)
     head = files.s3_client().get_object(**_place(upload), Range=f"bytes=0-{sniffing.LOOKED_AT - 1}")
@@ -142,7 +139,7 @@ def _look_at(upload: Upload, job: Job | None) -> str:
     try:
         if size != upload.size:
             raise refusals.differs("size", upload.size, f"{size} bytes")
-        limits.check_type(found, job)
+        limits.of_upload(upload).check_type(found)
     except UploadError:
         files.remove(files.key_of(upload.pk))
         _forget(upload)

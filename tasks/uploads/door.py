@@ -22,7 +22,17 @@ from django.urls import reverse
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
-from tasks.uploads import capability, creating, direct, joining, receiving, refusals, sessions, tus
+from tasks.uploads import (
+    capability,
+    creating,
+    direct,
+    joining,
+    receiving,
+    refusals,
+    room,
+    sessions,
+    tus,
+)
 from tasks.uploads.answers import Send, answer, answer_json, answer_page, answer_problem
 from tasks.uploads.multipart import FormFile
 from tasks.uploads.receiving import GoneError, Receive, body_of, in_thread
@@ -87,7 +97,8 @@ class Door:
 
     async def _serve(self) -> None:
         if self.method == "OPTIONS":
-            await answer(self.send, 200, {**tus.abilities(), "Allow": METHODS, **PREFLIGHT})
+            able = await in_thread(tus.abilities)
+            await answer(self.send, 200, {**able, "Allow": METHODS, **PREFLIGHT})
         elif not self.name:
             await self._create()
         elif self.method == "POST" and self.completes:
@@ -119,7 +130,7 @@ class Door:
             raise UploadError(409, "This is a part of a file: send it with tus.")
         if upload.complete:
             raise refusals.complete(upload)
-        await receiving.receive_into(upload, self._file(upload), whole=True)
+        await receiving.receive_into(upload, await self._file(upload), whole=True)
         if self._by_form():
             await answer(self.send, 303, {"Location": _page_of(upload)})
             return
@@ -143,7 +154,7 @@ class Door:
         await in_thread(lambda: direct.complete(upload))
         await answer_json(self.send, 202, await in_thread(lambda: _status(upload)))
 
-    def _file(self, upload: Upload) -> Any:
+    async def _file(self, upload: Upload) -> Any:
         """The file in the body, refused where its size is wrong before it is taken."""
         content_type = self.told.get("content-type", "")
         body = body_of(self.receive)
@@ -152,8 +163,8 @@ class Door:
         size = tus.number(self.told, "Content-Length")
         if size is not None and upload.size is not None and size != upload.size:
             raise refusals.differs("size", f"{upload.size} bytes", f"{size} bytes")
-        if size is not None:
-            creating.check_size(upload, size)
+        if size is not None and upload.size is None:
+            await in_thread(lambda: room.most_bytes(upload, size))
         return body
 
     # tus ----------------------------------------------------------------------------------------
@@ -221,7 +232,9 @@ class Door:
             whole = upload.size if size is None else size
             if whole is not None and whole >= at:
                 self._refuse_beyond(whole, at)
-            creating.check_size(upload, at + (tus.number(self.told, "Content-Length") or 0))
+            if upload.size is None:
+                end = at + (tus.number(self.told, "Content-Length") or 0)
+                await in_thread(lambda: room.most_bytes(upload, end))
         body = body_of(self.receive)
         await receiving.receive_into(upload, body, at=at, size=size, checking=checking)
         await answer(self.send, 204, {"Upload-Offset": str(upload.offset), **tus.expiry(upload)})

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from email.utils import format_datetime
 from typing import Any, Protocol
 
-from django.conf import settings
-
 from tasks.models import Upload
+from tasks.uploads import limits
 from tasks.uploads.refusals import UploadError
 
 VERSION = "1.0.0"
@@ -194,7 +193,7 @@ def abilities() -> dict[str, str]:
         "Tus-Resumable": VERSION,
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
-        "Tus-Max-Size": str(settings.UPLOAD_MAX_BYTES),
+        "Tus-Max-Size": str(limits.largest()),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
 

@@ -20,13 +20,14 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from tasks.models import Upload
-from tasks.uploads import files, limits, refusals, sessions, sniffing
+from tasks.uploads import files, limits, refusals, room, sessions, sniffing
 from tasks.uploads.refusals import UploadError
 
 logger = logging.getLogger(__name__)
 
 TICK = 0.5
 LOCK_SECONDS = 5.0
+STEP = 64 << 20
 _READ = 1 << 20
 _HASHES_KEPT = 64
 _hashes: OrderedDict[UUID, tuple[int, int, Any]] = OrderedDict()
@@ -41,7 +42,7 @@ class Writer:
         self, upload: Upload, handle: int, *, whole: bool = False, provisional: bool = False
     ) -> None:
         self.upload = upload
-        self._job = sessions.job_of(upload)
+        self._most = 0  # bytes of a file whose size nobody told, once it was asked for
         self._whole = whole
         self._typed = self._closed = False
         self._lock = threading.RLock()  # the writes, and the look at whether we may go on
@@ -112,15 +113,25 @@ class Writer:
 
     def _refuse_too_much(self, offset: int) -> None:
         """Bytes that belong to no file spoil all that this request brought."""
-        size, most = self.upload.size, limits.most_bytes(self._job)
-        if offset <= (most if size is None else size):
+        size = self.upload.size
+        if offset <= (self._most if size is None else size):
+            return
+        if size is None:
+            self._ask_for_room(offset)
             return
         self.drop()
-        if size is None:
-            raise refusals.too_large(most)
         if self._whole:
             raise refusals.differs("size", size, f"{offset} bytes or more")
         raise UploadError(413, f"The file was said to have {size} bytes; more than that came.")
+
+    def _ask_for_room(self, offset: int) -> None:
+        """How large it may get is asked when its first bytes come, and where that was used up:
+        in steps, so that many which grow at once don't each take the same room."""
+        try:
+            self._most = min(room.most_bytes(self.upload, offset), offset + STEP)
+        except UploadError:
+            self.drop()
+            raise
 
     def note(self) -> None:
         """Write down how much has arrived, and see whether we may go on."""
@@ -149,14 +160,19 @@ class Writer:
         self.keep()
 
     def finish(self) -> None:
-        """All has arrived: check it, make it durable, hand it over. Raises UploadError (415, 422).
+        """All has arrived: check it, make it durable, hand it over. Raises UploadError (413, 415,
+        422).
 
         What is wrong is dropped: the next request begins at the first byte.
         """
         upload = self.upload
-        if upload.size is None:
-            upload.size = self.offset
+        untold = upload.size is None
+        if untold:
+            self.note()  # so that of two which end at once one sees the other's bytes
         try:
+            if untold:
+                room.most_bytes(upload, self.offset)  # others have sent something meanwhile
+                upload.size = self.offset
             if self.offset != upload.size:
                 raise refusals.differs("size", upload.size, f"{self.offset} bytes")
             sha256 = self._whole_sha256()
@@ -179,7 +195,7 @@ class Writer:
         found = sniffing.type_of(head, self.upload.filename)
         self._typed = True
         try:
-            limits.check_type(found, self._job)
+            limits.of_upload(self.upload).check_type(found)
         except UploadError:
             self._start_over()
             raise

@@ -18,7 +18,7 @@ from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
-from backups.rpc.tests.calls import LISTENS, door, inside_of, refused
+from backups.rpc.tests.calls import LISTENS, SECONDS, door, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
 from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
@@ -55,13 +55,18 @@ def test_it_works(workers, shop, tmp_path):
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["BackupResponse"].FromString,
         )
-        assert run(known["BackupRequest"](database="shop"), timeout=30).status == "backup completed"
+        assert (
+            run(known["BackupRequest"](database="shop"), timeout=SECONDS).status
+            == "backup completed"
+        )
         stream = channel.unary_stream(
             "/backup.BackupService/StreamProgress",
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["ProgressUpdate"].FromString,
         )
-        heard = [one.message for one in stream(known["BackupRequest"](database="shop"), timeout=9)]
+        heard = [
+            one.message for one in stream(known["BackupRequest"](database="shop"), timeout=SECONDS)
+        ]
         assert heard == ["backup completed"]
 
 
@@ -72,7 +77,7 @@ def grpcurl(opened, *arguments: str, token=None) -> str:
         [sys.executable, str(GRPCURL), "-plaintext", *header, *asked],
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -82,7 +87,7 @@ def test_health_is_told_to_anybody(rpc):
     with rpc.channel() as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for service in ("", "backup.BackupService"):
-            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -90,12 +95,12 @@ def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
     pair = self_signed(tmp_path)
     with door(tmp_path, **pair.settings) as opened:
         with opened.calls(owner) as plain, refused(Code.UNAVAILABLE):
-            plain.ListDatabases(timeout=5)
+            plain.ListDatabases(timeout=SECONDS)
         trusted = grpc.ssl_channel_credentials(pair.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{opened.port}", trusted) as channel:
             metadata = (("authorization", f"Bearer {token_of(owner)}"),)
             answer = BackupServiceStub(channel).ListDatabases(
-                pb.ListDatabasesRequest(), metadata=metadata, timeout=5
+                pb.ListDatabasesRequest(), metadata=metadata, timeout=SECONDS
             )
     assert [one.name for one in answer.databases] == ["shop"]
 
@@ -112,7 +117,7 @@ def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
 def test_what_would_be_unsafe_is_refused_at_start(db, tmp_path, given, words):
     crew = Crew(tmp_path, ["rundaemon"], {"GRPC_PORT": "0", **given})
     try:
-        assert crew.wait(20) == 1
+        assert crew.wait() == 1
     finally:
         crew.end()
     assert words in crew.log.read_text()
@@ -132,6 +137,7 @@ def test_off_loopback_insecure_has_to_be_said(settings):
     assert grpc_address.check_settings() == []
 
 
+@pytest.mark.alone
 def test_a_stop_tells_those_who_wait_and_takes_a_moment(waiting, owner, tmp_path):
     with door(tmp_path) as opened, opened.calls(owner) as calls:
         call = calls.waiting(database="shop")
@@ -159,7 +165,7 @@ def test_a_second_daemon_leaves_the_port_to_the_first_and_takes_it_over(
         monkeypatch.setattr(place, "target", lambda: inside_of(second))
         assert client.run_backup(waiting, idempotency_key="k") == Backup.objects.get().pk
         first.crew.terminate()
-        assert first.crew.wait(10) == 0
+        assert first.crew.wait() == 0
         until(lambda: LISTENS.search(second.log.read_text()), what="the port is taken over")
         with first.calls(owner) as calls:
             assert calls.ListBackups().backups

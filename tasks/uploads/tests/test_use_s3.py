@@ -16,7 +16,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from backups.tests.faulty_proxy import PASS, FaultyProxy
-from tasks.models import Upload
+from tasks.models import Upload, UploadLimit
 from tasks.states import Status
 from tasks.tests.crew import Work, crew
 from tasks.uploads import direct, sweeping
@@ -97,7 +97,7 @@ def send(told: dict, content: bytes, *, without: int | None = None) -> None:
     for part in told["parts"]:
         if part["number"] != without:
             piece = content[part["offset"] : part["offset"] + part["length"]]
-            assert httpx.put(part["url"], content=piece, timeout=30).status_code == 200
+            assert httpx.put(part["url"], content=piece, timeout=60).status_code == 200
 
 
 def complete(service: Service, told: dict) -> httpx.Response:
@@ -210,8 +210,16 @@ def test_the_size_must_be_known(service, body, field):
     assert list(answer.json()["errors"]) == [field]
 
 
-def test_the_limits_are_the_same(service):
+def test_the_limits_are_the_same(service, place):
     assert service.ask(direct=True, size=10**15).status_code == 413
+    UploadLimit.objects.create(user=service.user, max_bytes=len(CONTENT), types=["image/*"])
+    assert service.ask(direct=True, size=len(CONTENT) + 1).status_code == 413
+    told = ask(service, CONTENT)
+    send(told, CONTENT)
+    refused = complete(service, told)
+    assert refused.status_code == 415
+    assert "you may send only image/*" in refused.json()["detail"]
+    assert key_of(told) not in place.names()
 
 
 def test_files_that_we_take_go_to_s3_and_results_come_from_it(service, workers, place):
@@ -285,7 +293,7 @@ def test_who_asks_while_a_file_goes_to_s3_waits_for_it(environment, place, owner
 
         def slow(head: bytes) -> str:
             asked.set()
-            gate.wait(20)
+            gate.wait(60)
             return PASS
 
         proxy.judge = slow
@@ -295,7 +303,7 @@ def test_who_asks_while_a_file_goes_to_s3_waits_for_it(environment, place, owner
             url = tus.new()
             with ThreadPoolExecutor() as pool:
                 sent = pool.submit(tus.patch, url, CONTENT)
-                assert asked.wait(20)
+                assert asked.wait(60)
                 told = pool.submit(tus.head, url)
                 time.sleep(0.5)
                 assert not told.done()
