@@ -60,7 +60,7 @@ def plan(transactional_db, team, mariadb, shop, kept, workers) -> Plan:
     database = Database.objects.create(
         team=team,
         name="shop",
-        engine=Database.Engine.MYSQL,
+        engine="mysql",
         host="127.0.0.1",
         port=mariadb.port,
         dbname=shop,
