@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Teamwork
@@ -202,6 +203,9 @@ class Firing(models.Model):
         "tasks.Task", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     note = models.CharField(max_length=500, blank=True)
+    missed_since = models.DateTimeField(
+        null=True, blank=True, help_text="The first moment missed, where people are to be told"
+    )
     late_told_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was found missed and told"
     )
@@ -212,7 +216,14 @@ class Firing(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["schedule", "moment"], name="backups_firing_once"),
         ]
-        indexes = [models.Index(fields=["state", "held_until"], name="backups_firing_open")]
+        indexes = [
+            models.Index(fields=["state", "held_until"], name="backups_firing_open"),
+            models.Index(
+                fields=["missed_since"],
+                name="backups_firing_untold",
+                condition=Q(missed_since__isnull=False, late_told_at__isnull=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.schedule} at {self.moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -84,7 +84,7 @@ def schedule_missed(firing: Firing, due: datetime) -> Message:
 
 
 def _why_missed(firing: Firing) -> str:
-    if firing.state == firing.State.STARTED:
+    if firing.state == firing.State.STARTED and firing.missed_since is None:
         return "It waits in the queue; no worker has begun it."
     return firing.note or "No daemon has started it."
 
