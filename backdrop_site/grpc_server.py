@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -123,15 +124,30 @@ def _listen(server: Any, address: str) -> int:
     """Bind; the port, which is a free one where GRPC_PORT is 0."""
     try:
         if settings.GRPC_TLS_CERT:
-            pair = (_bytes(settings.GRPC_TLS_KEY), _bytes(settings.GRPC_TLS_CERT))
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+            return int(server.add_secure_port(address, _credentials()))
         return int(server.add_insecure_port(address))
     except RuntimeError:
+        if settings.GRPC_TLS_CERT:
+            _try_pair()
         raise PortTakenError(address) from None
 
 
-def _bytes(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _credentials() -> Any:
+    files = (settings.GRPC_TLS_KEY, settings.GRPC_TLS_CERT)
+    return grpc.ssl_server_credentials([tuple(Path(file).read_bytes() for file in files)])
+
+
+def _try_pair() -> None:
+    """Raise ImproperlyConfigured where gRPC serves no address at all with the certificate, whose
+    curve it may not know."""
+    try:
+        grpc.aio.server().add_secure_port(f"unix-abstract:{os.urandom(16).hex()}", _credentials())
+    except RuntimeError:
+        raise ImproperlyConfigured(
+            f"gRPC can't serve with the certificate and key in {settings.GRPC_TLS_CERT} and "
+            f"{settings.GRPC_TLS_KEY} (GRPC_TLS_CERT, GRPC_TLS_KEY): make another pair, of RSA or "
+            "the curve P-256."
+        ) from None
 
 
 class Doorkeeper(grpc.aio.ServerInterceptor):

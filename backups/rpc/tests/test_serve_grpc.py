@@ -10,6 +10,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -110,12 +112,68 @@ def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
     ],
 )
 def test_what_would_be_unsafe_is_refused_at_start(db, tmp_path, given, words):
-    crew = Crew(tmp_path, ["rundaemon"], {"GRPC_PORT": "0", **given})
+    assert words in refusal_of(tmp_path, given)
+
+
+def refusal_of(folder: Path, given: dict[str, str]) -> str:
+    """The log of a daemon that ends because of what it was given."""
+    crew = Crew(folder, ["rundaemon"], {"GRPC_PORT": "0", **given})
     try:
-        assert crew.wait(20) == 1
+        assert crew.wait(20) == 1, crew.log.read_text()
     finally:
         crew.end()
-    assert words in crew.log.read_text()
+    return crew.log.read_text()
+
+
+def test_a_pair_that_does_not_match_is_refused_at_start_and_called_no_taken_port(db, tmp_path):
+    pair, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+    told = refusal_of(tmp_path, {**pair.settings, "GRPC_TLS_KEY": str(other.key)})
+    assert f"GRPC_TLS_KEY: {other.key} is not the key" in told
+    assert "made together" in told
+    assert "taken" not in told
+
+
+def test_a_pair_that_only_grpc_can_not_use_is_refused_at_start_too(db, tmp_path):
+    told = refusal_of(tmp_path, self_signed(tmp_path, curve=ec.SECP256K1).settings)
+    assert "gRPC can't serve with the certificate" in told
+    assert "(GRPC_TLS_CERT, GRPC_TLS_KEY): make another pair" in told
+    assert "taken" not in told
+
+
+def test_what_is_no_pair_is_told_by_its_variable_with_a_remedy(settings, tmp_path):
+    pair = self_signed(tmp_path)
+    junk = tmp_path / "junk.pem"
+    junk.write_text("-----BEGIN NONSENSE-----\nAAAA\n-----END NONSENSE-----\n")
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    rsa_key = tmp_path / "rsa.key"
+    rsa_key.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+    def told(certificate: Path, key: Path) -> str:
+        settings.GRPC_TLS_CERT, settings.GRPC_TLS_KEY = str(certificate), str(key)
+        return " ".join(grpc_address.refusals())
+
+    assert told(pair.certificate, pair.key) == ""
+    assert (
+        told(junk, pair.key) == f"GRPC_TLS_CERT: {junk} holds no certificate: set it to a PEM file."
+    )
+    assert told(pair.key, pair.certificate).startswith(f"GRPC_TLS_CERT: {pair.key} holds no")
+    assert told(pair.certificate, junk).startswith(f"GRPC_TLS_KEY: {junk} holds no private key")
+    assert "without a password" in told(pair.certificate, locked)
+    assert "made together" in told(pair.certificate, rsa_key)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
