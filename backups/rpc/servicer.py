@@ -8,7 +8,7 @@ from typing import Any
 
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import backup_pb2_grpc, callers, finding, listing, messages, rights, verbs
-from backups.rpc.database import ask
+from backups.rpc.database import ask, ask_status
 from backups.rpc.following import Stopping, end_of, standings
 from backups.rpc.logins import Logins
 from backups.rpc.refusals import StatusError, told, told_stream
@@ -93,7 +93,7 @@ class Servicer(Logins, Schedules, backup_pb2_grpc.BackupServiceServicer):
 
     @told
     async def GetStatus(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:
-        found = await ask(checks.findings)
+        found = await ask_status(checks.findings)
         parts = [pb.Part(name=name, ok=one.ok, detail=one.detail) for name, one in found.items()]
         return pb.StatusResponse(parts=parts, version=self._version)
 

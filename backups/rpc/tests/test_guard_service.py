@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 import grpc
 import pytest
 
-from accounts.models import FailedLogin
-from backups.models import Backup
-from backups.rpc.tests.calls import REQUESTS, door, refused
+from accounts.models import FailedLogin, User
+from backups.models import Backup, Destination, Plan
+from backups.rpc import backup_pb2 as pb
+from backups.rpc.tests.calls import REQUESTS, Calls, door, refused
 from tasks.models import Task
 from tests.web import token_of
 
@@ -95,6 +97,29 @@ def test_guesses_are_counted(rpc, owner):
         with refused(Code.RESOURCE_EXHAUSTED, "Too many"):
             calls.Login(username="owner", password="guess")
     assert FailedLogin.objects.count() >= 5
+
+
+def test_slow_calls_under_way_hold_up_no_other(db, backup, bucket, owner, tmp_path):
+    """Logins hash passwords, and the status waits for storage that does not answer."""
+    forever = f"pbkdf2_sha256${10**9}$salt$hash"
+    User.objects.filter(pk=owner.pk).update(password=forever)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        door(tmp_path) as opened,
+        opened.channel() as channel,
+    ):
+        Destination.objects.filter(pk=bucket.pk).update(
+            options={**bucket.options, "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        )
+        Plan.objects.update(destination=bucket)
+        calls = Calls(channel, token_of(User.objects.get(pk=owner.pk)))
+        login = pb.LoginRequest(username="owner", password="guess")
+        slow = [calls.stub.Login.future(login, timeout=60) for _ in range(6)]
+        told = {"metadata": calls.metadata, "timeout": 60}
+        slow += [calls.stub.GetStatus.future(pb.StatusRequest(), **told) for _ in range(6)]
+        for _ in range(3):
+            assert calls.ListDatabases(timeout=5).databases
+        assert not any(call.done() for call in slow[:6])
 
 
 def test_without_auth_a_backup_is_open_and_nothing_else(db, plan, backup, tmp_path, owner):
