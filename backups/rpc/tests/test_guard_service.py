@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from accounts.models import FailedLogin, User
 from backups.models import Backup, Destination, Plan
 from backups.rpc import backup_pb2 as pb
-from backups.rpc.tests.calls import REQUESTS, Calls, door, refused
+from backups.rpc.tests.calls import REQUESTS, Calls, Door, door, health_of, refused
 from tasks.models import Task
 from tests.web import token_of
 
@@ -39,6 +40,23 @@ def test_every_method_wants_a_token(rpc, backup, method):
     with rpc.calls() as calls, refused(Code.UNAUTHENTICATED, "Log in first"):
         answer = getattr(calls, method)(**fields(method, backup))
         list(answer) if method == "StreamProgress" else answer
+
+
+def reflected(opened: Door, token: object = None) -> list[str]:
+    """The services that reflection tells."""
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    with opened.channel() as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        [answer] = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=20)
+    return [service.name for service in answer.list_services_response.service]
+
+
+def test_reflection_wants_a_token_and_health_none(rpc, owner):
+    with refused(Code.UNAUTHENTICATED, "Log in first"):
+        reflected(rpc)
+    assert "backup.BackupService" in reflected(rpc, token_of(owner))
+    assert health_of(rpc) == "SERVING"
 
 
 @pytest.mark.parametrize("method", ["RunBackup", "CancelBackup", "RestoreBackup", "VerifyBackup"])
@@ -129,6 +147,10 @@ def test_without_auth_a_backup_is_open_and_nothing_else(db, plan, backup, tmp_pa
         for method in sorted(REQUESTS.keys() - OPEN - {"RunBackup", "StreamProgress"}):
             with refused(Code.UNAUTHENTICATED):
                 getattr(calls, method)(**fields(method, backup))
+        with refused(Code.UNAUTHENTICATED, "Log in first"):
+            reflected(opened)
+        assert "backup.BackupService" in reflected(opened, token_of(owner))
+        assert health_of(opened) == "SERVING"
         calls.metadata = (("authorization", "Bearer nonsense"),)
         with refused(Code.UNAUTHENTICATED):
             calls.RunBackup(database="shop", detach=True)

@@ -13,14 +13,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backdrop_site import grpc_address
 from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
-from backups.rpc.tests.calls import LISTENS, door, inside_of, refused
+from backups.rpc.tests.calls import LISTENS, door, health_of, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
 from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
@@ -81,11 +80,8 @@ def grpcurl(opened, *arguments: str, token=None) -> str:
 
 
 def test_health_is_told_to_anybody(rpc):
-    with rpc.channel() as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        for service in ("", "backup.BackupService"):
-            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    for service in ("", "backup.BackupService"):
+        assert health_of(rpc, service) == "SERVING"
 
 
 def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
