@@ -12,15 +12,14 @@ from django.db import close_old_connections
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
+
 class Threads:
     """A few threads that keep their connections; what takes all of them makes no other wait."""
 
     def __init__(self, name: str, count: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix=f"rpc-{name}")
 
-    async def ask(
-        self, function: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs
-    ) -> Answer:
+    async def ask(self, function: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
         """Call a function that uses the database. It runs to its end though the caller goes."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: _called(function, *args, **kwargs))

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backdrop_site import grpc_address
 from backups.models import Backup
@@ -82,6 +83,8 @@ def grpcurl(opened, *arguments: str, token=None) -> str:
 def test_health_is_told_to_anybody(rpc):
     for service in ("", "backup.BackupService"):
         assert health_of(rpc, service) == "SERVING"
+    with refused(Code.NOT_FOUND, "no service nothing"):
+        health_of(rpc, "nothing")
 
 
 def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
@@ -187,17 +190,21 @@ def test_off_loopback_insecure_has_to_be_said(settings):
 
 
 def test_a_stop_tells_those_who_wait_and_takes_a_moment(waiting, owner, tmp_path):
-    with door(tmp_path) as opened, opened.calls(owner) as calls:
+    with door(tmp_path) as opened, opened.calls(owner) as calls, opened.channel() as channel:
         call = calls.waiting(database="shop")
         backup = until(Backup.objects.first, what="it is accepted")
         stream = calls.StreamProgress(backup_id=str(backup.pk))
         next(stream)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         began = time.monotonic()
         opened.crew.terminate()
         with refused(Code.UNAVAILABLE, "goes on"):
             call.result()
         with refused(Code.UNAVAILABLE, "goes on"):
             list(stream)
+        told = [answer.status for answer in watch]
+        assert told == [health_pb2.HealthCheckResponse.NOT_SERVING]
         assert opened.crew.wait(10) == 0
         assert time.monotonic() - began < 6
 
