@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -22,6 +23,7 @@ from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
 from backups.rpc.tests.calls import LISTENS, door, health_of, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
+from backups.rpc.tests.locks import held_up, wait_for_dump
 from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
 
@@ -48,23 +50,51 @@ def original() -> dict[str, type]:
     }
 
 
-def test_it_works(workers, shop, tmp_path):
-    """A client of the original, which sends no token, gets what it got."""
-    known = original()
-    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
-        run = channel.unary_unary(
+class Original:
+    """A client of the original daemon, which sends no token."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        known = original()
+        self.asked = known["BackupRequest"](database="shop")
+        self.run = channel.unary_unary(
             "/backup.BackupService/RunBackup",
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["BackupResponse"].FromString,
         )
-        assert run(known["BackupRequest"](database="shop"), timeout=30).status == "backup completed"
-        stream = channel.unary_stream(
+        self._stream = channel.unary_stream(
             "/backup.BackupService/StreamProgress",
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["ProgressUpdate"].FromString,
         )
-        heard = [one.message for one in stream(known["BackupRequest"](database="shop"), timeout=9)]
-        assert heard == ["backup completed"]
+
+    def messages(self) -> Iterator[str]:
+        """Of the newest run, as they come."""
+        for update in self._stream(self.asked, timeout=30):
+            yield update.message
+
+
+def test_it_works(workers, shop, tmp_path):
+    """A client of the original gets what it got."""
+    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
+        client = Original(channel)
+        assert client.run(client.asked, timeout=30).status == "backup completed"
+        assert list(client.messages()) == ["backup completed"]
+
+
+def test_a_client_of_the_original_sees_how_far_it_is_while_it_runs(
+    workers, shop, shop_dbname, postgres15, tmp_path
+):
+    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
+        client = Original(channel)
+        with held_up(postgres15, shop_dbname):
+            call = client.run.future(client.asked, timeout=30)
+            wait_for_dump(postgres15, shop_dbname)
+            messages = client.messages()
+            assert "Waiting for the first byte of the dump" in messages
+            assert not call.done()
+        *running, last = messages
+        assert last == call.result().status == "backup completed"
+    assert all(message.startswith("Dumping") for message in running), running
 
 
 def grpcurl(opened, *arguments: str, token=None) -> str:
