@@ -112,7 +112,7 @@ def _cron() -> str:
     cron = os.environ.get("BACKUP_SCHEDULE", "").strip()
     try:
         if cron:
-            moments.Cron(cron)
+            Schedule(cron=cron).timing()
     except moments.TimingError as error:
         raise ImproperlyConfigured(
             f"BACKUP_SCHEDULE should be a cron expression. {error}"

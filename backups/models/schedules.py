@@ -48,7 +48,7 @@ class Schedule(Teamwork):
         "cron expression",
         max_length=200,
         blank=True,
-        help_text="Five fields, six with the seconds first, or @daily and the like",
+        help_text="Five fields, six with the seconds first, @daily and the like, or @every 6h",
     )
     every_seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text="An interval, in place of a cron expression; 10 or more"
@@ -135,11 +135,12 @@ class Schedule(Teamwork):
 
     def timing(self) -> moments.Timing:
         """What says when it is due. Raises TimingError for a row that makes no sense."""
+        anchor = self.created_at.replace(microsecond=0)
         if self.cron:
-            return moments.Cron(self.cron, self.time_zone)
+            return moments.timing_of(self.cron, self.time_zone, anchor=anchor)
         if not self.every_seconds or self.every_seconds < moments.SHORTEST_SECONDS:
             raise TimingError("It has neither a cron expression nor an interval of 10 s or more.")
-        return moments.Every(self.every_seconds, self.created_at.replace(microsecond=0))
+        return moments.Every(self.every_seconds, anchor)
 
     @property
     def description(self) -> str:

@@ -73,6 +73,17 @@ def test_a_year_in_three_time_zones_fires_every_day_once(new_schedule, monkeypat
     assert not Firing.objects.exclude(state=State.STARTED).exists()
 
 
+def test_an_interval_in_place_of_a_cron_expression_fires_as_any_other(new_schedule, direct):
+    new_schedule(cron="@every 1h")
+    one = daemon()
+    one.look(NIGHT)
+    end_runs()
+    one.look(after(minutes=59))
+    one.look(after(hours=1, seconds=1))
+
+    assert [moment for moment, _ in firings()] == [NIGHT, after(hours=1)]
+
+
 def test_a_clock_set_back_fires_nothing_twice(new_schedule, direct):
     new_schedule(every_seconds=600, overlap="wait")
     one = daemon()

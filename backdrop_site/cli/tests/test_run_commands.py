@@ -178,6 +178,8 @@ def test_schedules_by_commands(shell, plan):
     assert shell.run("schedule", "add", "shop", "--every", "6h").code == 0
     assert Schedule.objects.get().every_seconds == 21_600
     assert shell.run("schedule", "add", "shop").code == 2
+    assert "Every 90 minutes" in shell.run("schedule", "add", "shop", "--every", "1h30m").out
+    assert "Every 2 hours" in shell.run("schedule", "add", "shop", "--cron", "@every 2h").out
 
 
 def test_completion_knows_commands_and_databases(shell, plan):

@@ -30,9 +30,17 @@ def test_a_database_s_name_means_its_only_plan(rpc, plan, owner):
     assert (made.plan, made.every_seconds, made.action) == ("nightly", 3600, "drill")
 
 
+def test_an_interval_may_be_given_as_to_the_original(rpc, plan, owner):
+    with rpc.calls(owner) as calls:
+        made = calls.CreateSchedule(plan="nightly", cron="@every 6h")
+    assert made.description == "Every 6 hours"
+    assert made.next[1].seconds - made.next[0].seconds == 6 * 3600
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"cron": "@every 1s"},
         {"cron": "61 * * * *"},
         {"every_seconds": 1},
         {},
