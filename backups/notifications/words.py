@@ -70,6 +70,19 @@ def drill_failed(proof: Proof, error: str) -> Message:
     )
 
 
+def drill_undecided(proof: Proof) -> Message:
+    """No failure of the backup's: this machine could not try it."""
+    return Message(
+        title="Backup not proven",
+        lines=(
+            ("Database", proof.backup.database.name),
+            ("File", proof.backup.key),
+            ("Verdict", proof.get_verdict_display()),
+            ("Reason", proof.reason or "No reason is known."),
+        ),
+    )
+
+
 def schedule_missed(firing: Firing, due: datetime) -> Message:
     schedule = firing.schedule
     return Message(
