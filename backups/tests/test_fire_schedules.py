@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 
 from backups import moments, scheduler
 from backups.models import Backup, Delivery, Firing, RefusedError, Schedule
@@ -13,6 +16,8 @@ from backups.scheduler import Scheduler
 from backups.tests.clockwork import NIGHT, State, after, daemon, end_runs, firings
 
 pytestmark = pytest.mark.django_db
+
+THREADS = 8
 
 
 def test_it_works(new_schedule, direct):
@@ -43,6 +48,33 @@ def test_many_daemons_fire_a_moment_once(new_schedule, direct):
 
     assert len(direct) == 1
     assert Backup.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_daemons_that_claim_a_moment_at_once_fire_it_once(new_schedule, direct, monkeypatch):
+    """Each has found it due, over a connection of its own, before the first one claims it."""
+    schedule = new_schedule()
+    together, claim = Barrier(THREADS), scheduler._claim
+
+    def claim_together(*arguments):
+        together.wait(20)
+        return claim(*arguments)
+
+    def look(number: int) -> None:
+        try:
+            daemon(f"daemon {number}").look(NIGHT)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(scheduler, "_claim", claim_together)
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(look, range(THREADS)))
+
+    assert firings() == [(NIGHT, State.STARTED)]
+    assert direct == [Firing.objects.get().key]
+    assert Backup.objects.get().task == Firing.objects.get().task
+    schedule.refresh_from_db()
+    assert (schedule.seen_until, schedule.error) == (NIGHT, "")
 
 
 def test_a_year_in_three_time_zones_fires_every_day_once(new_schedule, monkeypatch):

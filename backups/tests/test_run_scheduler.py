@@ -112,5 +112,5 @@ def test_another_daemon_goes_on_where_one_is_killed_between_claim_and_call(plan,
     firing = Firing.objects.get(pk=claimed.pk)
     assert firing.daemon == names[living.process.pid]
     assert firing.task.idempotency_key == claimed.key
-    tasks = [one.task_id for one in Firing.objects.order_by("moment")]
+    tasks = [one.task_id for one in Firing.objects.exclude(task=None).order_by("moment")]
     assert tasks == list(Backup.objects.order_by("created_at").values_list("task_id", flat=True))
