@@ -27,10 +27,12 @@ def ask() -> None:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
     except grpc.RpcError as error:
         expired = "certificate has expired" in (error.details() or "")
-        why = "its certificate has expired" if expired else "the daemon's log says why"
-        raise MissingError(f"gRPC does not answer at {address}: {why}.") from None
+        remedy = "Its certificate has expired." if expired else "The daemon's log says why."
+        raise MissingError(f"gRPC does not answer at {address}.", remedy=remedy) from None
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
-        raise MissingError(f"gRPC at {address} says that it can't serve: is its database there?")
+        raise MissingError(
+            f"gRPC at {address} says that it can't serve.", remedy="Is its database there?"
+        )
 
 
 def _channel(address: str) -> Any:

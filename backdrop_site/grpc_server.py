@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from backdrop_site import grpc_address
+from backdrop_site import grpc_address, machine
 from backdrop_site import status as status_parts
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
 from backups.rpc.database import ask
@@ -113,7 +113,7 @@ async def _serving(pulse: Pulse, listen: Callable[[Any], int]) -> AsyncIterator[
 
 def _server(pulse: Pulse) -> tuple[Any, Servicer]:
     server = grpc.aio.server(interceptors=[Doorkeeper()], options=OPTIONS)
-    servicer = Servicer(settings.VERSION)
+    servicer = Servicer(settings.VERSION, machine.PARTS)
     backup_pb2_grpc.add_BackupServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(pulse, server)
     reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)

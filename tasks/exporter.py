@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
+_served_at = ""
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -49,11 +50,23 @@ async def serve(daemon: Daemon) -> None:
             continue
         Thread(target=server.serve_forever, args=[0.1], name="metrics", daemon=True).start()
         logger.info("Metrics on %s", server.url)
+        _note(server.url)
         try:
             await daemon.stopping.wait()
         finally:
+            _note("")
             await asyncio.to_thread(server.shutdown)
             server.server_close()
+
+
+def _note(url: str) -> None:
+    global _served_at  # noqa: PLW0603 - one to a process
+    _served_at = url
+
+
+def served_at() -> str:
+    """The address at which this process tells metrics; empty while it does not."""
+    return _served_at
 
 
 def here(host: str) -> str:
@@ -70,11 +83,13 @@ def ask() -> None:
         connection.request("GET", "/metrics")
         status = connection.getresponse().status
     except (OSError, HTTPException):
-        raise MissingError(f"Metrics are not told on {place}: see the daemon's log.") from None
+        raise MissingError(
+            f"Metrics are not told on {place}.", remedy="The daemon's log says why."
+        ) from None
     finally:
         connection.close()
     if status != HTTPStatus.OK:
-        raise MissingError(f"Metrics on {place} answer {status}: is the database there?")
+        raise MissingError(f"Metrics on {place} answer {status}.", remedy="Is the database there?")
 
 
 class Exporter(ThreadingHTTPServer):

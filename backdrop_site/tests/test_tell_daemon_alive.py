@@ -60,7 +60,7 @@ def test_a_daemon_without_its_grpc_port_is_not_well(start):
         port = other.getsockname()[1]
         with start(GRPC_PORT=str(port)) as one:
             until(lambda: "is it taken?" in one.log.read_text(), what="it says so")
-            assert refusal().startswith(f"gRPC does not answer at 127.0.0.1:{port}: ")
+            assert refusal().startswith(f"gRPC does not answer at 127.0.0.1:{port}. ")
 
 
 def test_a_daemon_without_its_metrics_is_not_well(start, settings):
@@ -76,7 +76,7 @@ def test_with_tls_it_is_asked_for_its_own_certificate_whatever_that_names(start,
     with start(**pair.settings) as one:
         until(lambda: "gRPC on" in one.log.read_text(), what="gRPC listens")
         if ended:
-            assert "its certificate has expired" in refusal()
+            assert "Its certificate has expired." in refusal()
         else:
             call_command("alive", "daemon")
 
