@@ -231,6 +231,29 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
         connection.settings_dict["TEST"]["NAME"] = str(folder / "test.sqlite3")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_flush() -> Iterator[None]:
+    """A test's rows are removed again, on a server, where that met a transaction of a process that
+    goes on and was chosen to give way."""
+    from django.db import OperationalError
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    flush = DatabaseOperations.execute_sql_flush
+
+    def flush_patiently(operations: DatabaseOperations, statements: list[str]) -> None:
+        for _ in range(5):
+            try:
+                return flush(operations, statements)
+            except OperationalError as error:
+                if "deadlock" not in str(error):
+                    raise
+        return flush(operations, statements)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_patiently)
+        yield
+
+
 @pytest.fixture(scope="session")
 def web(django_db_setup, tmp_path_factory) -> Iterator[Web]:
     """A real web process that serves the test database; tests need `transactional_db` with it."""

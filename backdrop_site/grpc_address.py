@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 TAG = "grpc"
+MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL calls a key that is another certificate's."""
 
 
 def read() -> str:
@@ -30,8 +33,10 @@ def refusals() -> Iterator[str]:
     named = [name for name in ("GRPC_TLS_CERT", "GRPC_TLS_KEY") if getattr(settings, name)]
     if len(named) == 1:
         yield "GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both to files, or neither."
-    for name in named:
-        yield from _unreadable(name)
+    unreadable = [sentence for name in named for sentence in _unreadable(name)]
+    yield from unreadable
+    if len(named) == 2 and not unreadable:
+        yield from _unfit(settings.GRPC_TLS_CERT, settings.GRPC_TLS_KEY)
     if is_loopback(settings.HOST):
         return
     if not settings.GRPC_REQUIRE_AUTH:
@@ -52,6 +57,30 @@ def _unreadable(name: str) -> Iterator[str]:
         path.read_bytes()
     except OSError as error:
         yield f"{name}: {path} can't be read: {error.strerror}."
+
+
+def _unfit(certificate: str, key: str) -> Iterator[str]:
+    """gRPC itself tells no such pair from a port that is taken."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+    except ssl.SSLError:
+        yield f"GRPC_TLS_CERT: {certificate} holds no certificate: set it to a PEM file."
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # how long keys should be is not asked here
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")  # else it asks a terminal
+    except ssl.SSLError as error:
+        if error.reason in MISMATCHES:
+            yield (
+                f"GRPC_TLS_KEY: {key} is not the key of the first certificate in {certificate}: "
+                "set GRPC_TLS_CERT and GRPC_TLS_KEY to files that were made together."
+            )
+        else:
+            yield (
+                f"GRPC_TLS_KEY: {key} holds no private key that can be read: set it to a PEM file "
+                "without a password."
+            )
 
 
 def is_loopback(host: str) -> bool:

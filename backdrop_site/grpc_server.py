@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from django.conf import settings
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from django.core.exceptions import ImproperlyConfigured
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from backdrop_site import grpc_address
+from backdrop_site import grpc_address, machine
 from backdrop_site import status as status_parts
 from backups.rpc import backup_pb2, backup_pb2_grpc, callers, place
 from backups.rpc.database import ask
+from backups.rpc.pulse import Pulse
 from backups.rpc.refusals import Code, StatusError, status_of
 from backups.rpc.servicer import Servicer
 
@@ -63,20 +65,21 @@ async def serve(daemon: Daemon) -> None:
     """
     address = grpc_address.read()
     inside = f"unix-abstract:backdrop-grpc-{os.getpid()}-{os.urandom(8).hex()}"
-    async with _serving(lambda server: server.add_insecure_port(inside)):
+    pulse = Pulse(daemon.presence, (SERVICE,))
+    async with _serving(pulse, lambda server: server.add_insecure_port(inside)):
         place.note(inside)
         try:
-            await _serve_outside(daemon, address)
+            await _serve_outside(daemon, address, pulse)
         finally:
             place.note("")
 
 
-async def _serve_outside(daemon: Daemon, address: str) -> None:
+async def _serve_outside(daemon: Daemon, address: str, pulse: Pulse) -> None:
     """Once the port is free, if another program has it."""
     told = False
     while not daemon.stopping.is_set():
         try:
-            async with _serving(lambda server: _listen(server, address)) as port:
+            async with _serving(pulse, lambda server: _listen(server, address)) as port:
                 _tell_listening(port)
                 await daemon.stopping.wait()
         except PortTakenError:
@@ -95,43 +98,56 @@ def _tell_listening(port: int) -> None:
 
 
 @asynccontextmanager
-async def _serving(listen: Callable[[Any], int]) -> AsyncIterator[int]:
+async def _serving(pulse: Pulse, listen: Callable[[Any], int]) -> AsyncIterator[int]:
     """A server that listens as told, and the port; those who wait are told when it stops."""
-    server, servicer, pulse = _server()
-    await pulse.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    server, servicer = _server(pulse)
     port = listen(server)
     await server.start()
     try:
         yield port
     finally:
-        await pulse.enter_graceful_shutdown()
+        pulse.stopping = True
         servicer.stopping.set()
         await server.stop(GRACE_SECONDS)
 
 
-def _server() -> tuple[Any, Servicer, Any]:
+def _server(pulse: Pulse) -> tuple[Any, Servicer]:
     server = grpc.aio.server(interceptors=[Doorkeeper()], options=OPTIONS)
-    servicer = Servicer(settings.VERSION)
+    servicer = Servicer(settings.VERSION, machine.PARTS)
     backup_pb2_grpc.add_BackupServiceServicer_to_server(servicer, server)
-    pulse = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(pulse, server)
     reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
-    return server, servicer, pulse
+    return server, servicer
 
 
 def _listen(server: Any, address: str) -> int:
     """Bind; the port, which is a free one where GRPC_PORT is 0."""
     try:
         if settings.GRPC_TLS_CERT:
-            pair = (_bytes(settings.GRPC_TLS_KEY), _bytes(settings.GRPC_TLS_CERT))
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+            return int(server.add_secure_port(address, _credentials()))
         return int(server.add_insecure_port(address))
     except RuntimeError:
+        if settings.GRPC_TLS_CERT:
+            _try_pair()
         raise PortTakenError(address) from None
 
 
-def _bytes(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _credentials() -> Any:
+    files = (settings.GRPC_TLS_KEY, settings.GRPC_TLS_CERT)
+    return grpc.ssl_server_credentials([tuple(Path(file).read_bytes() for file in files)])
+
+
+def _try_pair() -> None:
+    """Raise ImproperlyConfigured where gRPC serves no address at all with the certificate, whose
+    curve it may not know."""
+    try:
+        grpc.aio.server().add_secure_port(f"unix-abstract:{os.urandom(16).hex()}", _credentials())
+    except RuntimeError:
+        raise ImproperlyConfigured(
+            f"gRPC can't serve with the certificate and key in {settings.GRPC_TLS_CERT} and "
+            f"{settings.GRPC_TLS_KEY} (GRPC_TLS_CERT, GRPC_TLS_KEY): make another pair, of RSA or "
+            "the curve P-256."
+        ) from None
 
 
 class Doorkeeper(grpc.aio.ServerInterceptor):

@@ -265,6 +265,8 @@ DAEMON_SERVICES = [
     "backups.scheduler.serve",
     "tasks.exporter.serve",
 ]
+# What `manage.py alive daemon` asks beside the heartbeat.
+DAEMON_DOORS = ["backdrop_site.grpc_probe.ask", "tasks.exporter.ask"]
 Q_CLUSTER = {
     "name": "backdrop",
     "workers": WORKERS,

@@ -54,7 +54,7 @@ class StatusView(APIView):
 
 
 def _told(finding: Finding, openly: bool) -> dict[str, Any]:
-    return {"ok": finding.ok, "detail": finding.detail} if openly else {"ok": finding.ok}
+    return {"ok": finding.ok, "detail": finding.told} if openly else {"ok": finding.ok}
 
 
 def _signed_in(request: Request) -> bool:
@@ -75,7 +75,10 @@ def storage() -> str:
         return "No plan is enabled."
     silent = sum(not _answers(destination) for destination in destinations)
     if silent:
-        raise MissingError(f"{silent} of {len(destinations)} destinations do not answer.")
+        raise MissingError(
+            f"{silent} of {len(destinations)} destinations do not answer.",
+            remedy="“Check” on their pages in the dashboard says which, and why.",
+        )
     return f"{len(destinations)} answer."
 
 

@@ -93,7 +93,7 @@ def cron() -> str:
     said = os.environ.get("BACKUP_SCHEDULE", "").strip()
     try:
         if said:
-            moments.Cron(said)
+            Schedule(cron=said).timing()
     except moments.TimingError as error:
         raise ImproperlyConfigured(
             f"BACKUP_SCHEDULE should be a cron expression. {error}"

@@ -1,7 +1,8 @@
 """When schedules are due: pure calculation on instants, with no clock and no database in it.
 
     Cron("0 2 * * *", "Europe/Berlin").after(instant)       the moments that follow, ascending
-    Every(10, anchor).between(one, another)
+    between(Every(10, anchor), one, another)
+    timing_of("@every 1h30m", anchor=…)                     of an expression, whichever it is
 
 A cron expression speaks of wall-clock times, which daylight saving makes fewer or more than there
 are hours: a time that doesn't exist runs once, shifted by the gap (02:30 as 03:30); one that occurs
@@ -33,6 +34,9 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_EVERY = re.compile(r"@every\s+((?:\d{1,9}(?:\.\d{1,9})?(?:ms|[smhdw]))+)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([\d.]+)(ms|[smhdw])", re.IGNORECASE)
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _HOUR, _SECOND = 1, 5
 _DAY = timedelta(days=1)
 _SECONDS = timedelta(seconds=1)
@@ -64,6 +68,31 @@ def between(timing: Timing, since: datetime, until: datetime) -> list[datetime]:
 def upcoming(timing: Timing, instant: datetime, count: int = 5) -> list[datetime]:
     """The next moments after `instant`."""
     return list(islice(timing.after(instant), count))
+
+
+def timing_of(expression: str, time_zone: str = "UTC", *, anchor: datetime) -> Timing:
+    """A cron expression; or an interval counted from the anchor, as `@every 1h30m`, which the
+    original daemon takes too. Raises TimingError."""
+    if expression.strip().lower().startswith("@every"):
+        return Every(seconds_in(expression), anchor)
+    return Cron(expression, time_zone)
+
+
+def seconds_in(expression: str) -> int:
+    """Of `@every 1h30m`; what is less than a second is left out. Raises TimingError."""
+    found = _EVERY.fullmatch(expression.strip())
+    if not found:
+        raise TimingError(
+            f"“{expression.strip()[:60]}” is no interval. Write @every and a duration, such as "
+            "@every 30m, @every 6h or @every 1h30m."
+        )
+    amounts = _AMOUNT.findall(found[1])
+    seconds = int(sum(float(number) * _UNITS[unit.lower()] for number, unit in amounts))
+    if seconds < SHORTEST_SECONDS:
+        raise TimingError(f"Leave at least {SHORTEST_SECONDS} seconds between two runs.")
+    if seconds > LONGEST_SECONDS:
+        raise TimingError("Use an interval of a year or less.")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +243,7 @@ def _plain(expression: str) -> str:
     if len(text.split()) not in (5, 6):
         raise TimingError(
             "A cron expression has five fields (minute, hour, day of month, month, day of week), "
-            "or six with the seconds first; @daily and the like work too."
+            "or six with the seconds first; @daily and the like work too, and @every 6h."
         )
     return text
 

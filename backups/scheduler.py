@@ -12,7 +12,9 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import islice, takewhile
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, close_old_connections, connection, transaction
@@ -97,8 +99,8 @@ class Scheduler:
     def _glance(self) -> None:
         """One query in most seconds: the schedules, the time, and whether a firing needs us."""
         now = clock.now()
-        needed = _abandoned(now) | _untold(now) | Q(state=State.WAITING)
-        care = Exists(Firing.objects.filter(needed))
+        needed = (_abandoned(now), Q(state=State.WAITING), *_untold(now))
+        care = reduce(or_, (Exists(Firing.objects.filter(each)) for each in needed))
         schedules = list(_schedules().annotate(now=clock.column(), care=care))
         if schedules:
             self.look(schedules[0].now, schedules, care=schedules[0].care)
@@ -120,7 +122,7 @@ class Scheduler:
         if care:
             self._take_over(now)
             self._end_waits(now)
-            _tell_late(now)
+            self._tell_late(now)
         if self._pruned is None or abs(now - self._pruned) > timedelta(hours=1):
             self._pruned = now
             Firing.objects.filter(moment__lt=now - KEPT).delete()
@@ -213,6 +215,17 @@ class Scheduler:
             ):
                 self._begin(firing, now)
 
+    def _tell_late(self, now: datetime) -> None:
+        """Once each. What can't be told is tried again, and keeps no other from being told."""
+        found = {row.pk: row for each in _untold(now) for row in Firing.objects.filter(each)}
+        for firing in found.values():
+            key = f"notice of firing {firing.pk}"
+            try:
+                _tell(firing, now)
+                self._failing.discard(key)
+            except Exception as error:
+                self._log_once(key, f"The {key} failed with {type(error).__name__}; again later.")
+
     def _report(self, schedule: Schedule, why: str) -> None:
         self._log_once(f"schedule {schedule.pk}", f"The schedule {schedule.pk} can't run: {why}")
         if schedule.error != why[:300]:
@@ -236,8 +249,12 @@ def _forget_future(schedule: Schedule, now: datetime) -> None:
 def _claim(
     schedule: Schedule, timing: moments.Timing, moment: datetime, now: datetime, name: str
 ) -> Firing | None:
-    """Have the moment: None where another daemon has it. One run does for all that were missed."""
-    first, count = _earlier(timing, schedule.seen_until, moment)
+    """Have the moment: None where another daemon has it. One run does for all that were missed.
+
+    That people are to be told is only written down: a notice that fails must cost no run.
+    """
+    earlier, count = _earlier(timing, schedule.seen_until, moment)
+    first = earlier or moment
     missed = now - moment > ON_TIME
     skipped = missed and schedule.missed == Schedule.Missed.SKIP
     firing = Firing(
@@ -246,6 +263,7 @@ def _claim(
         state=State.SKIPPED if skipped else State.CLAIMED,
         held_until=None if skipped else now + HOLD,
         daemon=name,
+        missed_since=first if now - first > GRACE else None,
         created_at=now,
         note=_note(count, missed=missed, skipped=skipped),
     )
@@ -254,8 +272,6 @@ def _claim(
             firing.save(force_insert=True)
             seen = Schedule.objects.filter(pk=schedule.pk, seen_until__lt=moment)
             seen.update(seen_until=moment, error="")
-            if now - (first or moment) > GRACE:
-                _tell(firing, now, due=first or moment)
     except IntegrityError:  # another daemon was first, or the schedule was deleted
         Schedule.objects.filter(pk=schedule.pk, seen_until__lt=moment).update(seen_until=moment)
         return None
@@ -334,27 +350,24 @@ def _abandoned(now: Any) -> Q:
     return Q(state=State.CLAIMED, held_until__lt=now)
 
 
-def _untold(now: Any) -> Q:
-    """What could not be started, or has not begun within the grace, and nobody was told of it."""
-    failed = Q(state=State.FAILED)
-    unstarted = Q(state=State.CLAIMED)
+def _untold(now: Any) -> tuple[Q, ...]:
+    """What was missed, could not be started, or has not begun within the grace, and nobody was told
+    of it. Several, so that each is found by an index of its own."""
+    recent = Q(late_told_at__isnull=True, created_at__gt=now - timedelta(days=2))
+    stuck = recent & Q(created_at__lt=now - GRACE)
     queued = Q(state=State.STARTED, task__status=Status.QUEUED, task__attempt=0)
     # What waits for another backup of its database will have its turn.
     queued &= ~Q(task__concurrency_key__in=Turn.objects.values("key"))
-    stuck = Q(moment__lt=now - GRACE, created_at__lt=now - GRACE)
-    recent = Q(late_told_at__isnull=True, moment__gt=now - timedelta(days=2))
-    return recent & (failed | stuck & (unstarted | queued))
+    return (
+        recent & Q(missed_since__isnull=False),
+        recent & Q(state=State.FAILED),
+        stuck & Q(state=State.CLAIMED),
+        stuck & queued,
+    )
 
 
-def _tell_late(now: datetime) -> None:
-    """Once each."""
-    for firing in Firing.objects.filter(_untold(now)):
-        with transaction.atomic():
-            _tell(firing, now, due=firing.moment)
-
-
-def _tell(firing: Firing, now: datetime, *, due: datetime) -> None:
-    mine = Firing.objects.filter(pk=firing.pk, late_told_at__isnull=True)
-    if mine.update(late_told_at=now):
-        firing.late_told_at = now
-        notices.missed(firing, due=due)
+def _tell(firing: Firing, now: datetime) -> None:
+    with transaction.atomic():
+        mine = Firing.objects.filter(pk=firing.pk, late_told_at__isnull=True)
+        if mine.update(late_told_at=now):
+            notices.missed(firing, due=firing.missed_since or firing.moment)

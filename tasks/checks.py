@@ -2,7 +2,7 @@
 
     @checks.part("storage", fresh_for=60)
     def storage() -> str:
-        return "Two destinations answer."      # or raise MissingError("It is full: …")
+        return "Two destinations answer."      # or raise MissingError("It is full.", remedy="…")
 
 A part is asked in a thread of its own and its answer is kept for some seconds, so that one that
 hangs costs one thread and holds up nobody, however often the status is asked for.
@@ -32,8 +32,19 @@ FRESH_SECONDS = 3.0
 PATIENCE_SECONDS = 2.5
 
 
+LOOK = "The log of the process that was asked says why."
+
+
 class MissingError(Exception):
-    """Something isn't there; the sentence says what, and what to do."""
+    """Something isn't there: `sentence` says what, `remedy` what to do."""
+
+    def __init__(self, sentence: str, *, remedy: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,11 @@ class Finding:
 
     ok: bool
     detail: str
+    remedy: str = ""
+
+    @property
+    def told(self) -> str:
+        return f"{self.detail} {self.remedy}".strip()
 
 
 class Part:
@@ -76,17 +92,17 @@ class Part:
         try:
             return asked.result(timeout=max(0.0, within))
         except NoAnswerError:
-            late = Finding(ok=False, detail="It has not answered in time.")
+            late = Finding(ok=False, detail="It has not answered in time.", remedy=LOOK)
             return late if known is None or stale else known
 
     def _run(self, asked: Future[Finding]) -> None:
         try:
             finding = Finding(ok=True, detail=self._check())
         except MissingError as error:
-            finding = Finding(ok=False, detail=str(error))
+            finding = Finding(ok=False, detail=error.sentence, remedy=error.remedy)
         except Exception as error:  # of whatever kind: without its words, which may name secrets
             logger.warning("The check of %s failed: %s", self.name, type(error).__name__)
-            finding = Finding(ok=False, detail="It could not be asked.")
+            finding = Finding(ok=False, detail="It could not be asked.", remedy=LOOK)
         finally:
             connection.close()
         with self._lock:
@@ -109,12 +125,13 @@ def part(
     return register
 
 
-def findings() -> dict[str, Finding]:
-    """How every part stands, after PATIENCE_SECONDS at most."""
+def findings(*more: Part) -> dict[str, Finding]:
+    """How every part stands, after PATIENCE_SECONDS at most; `more` are this process's own."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    for one in _parts.values():
+    parts = (*_parts.values(), *more)
+    for one in parts:
         one.begin()
-    return {name: one.finding(within=deadline - time.monotonic()) for name, one in _parts.items()}
+    return {one.name: one.finding(within=deadline - time.monotonic()) for one in parts}
 
 
 @part("database")
@@ -137,13 +154,15 @@ def workers() -> str:
     for queue in sorted({settings.QUEUE, *waiting}):
         if queue not in served:
             raise MissingError(
-                f"No worker serves the queue {queue!r}: start one with `manage.py runworkers`."
+                f"No worker serves the queue {queue!r}.",
+                remedy="Start one: manage.py runworkers",
             )
     for queue, canary in canaries.standings(crews.slots(there)).items():
         if canary.late:
             raise MissingError(
                 f"The queue {queue!r} stands still: a canary sent through it {canary.age:.0f} s "
-                "ago has not come back, although workers are free. Look at their log."
+                "ago has not come back, although workers are free.",
+                remedy="Look at the workers' log, and restart them.",
             )
     capacity = sum(crew.capacity for crew in there)
     return f"{len(there)} running, {capacity} attempts at once."
@@ -153,7 +172,7 @@ def workers() -> str:
 def daemon() -> str:
     running = alive().filter(kind=Worker.Kind.DAEMON).count()
     if not running:
-        raise MissingError("No daemon is running: start one with `manage.py rundaemon`.")
+        raise MissingError("No daemon is running.", remedy="Start one: manage.py rundaemon")
     return f"{running} running."
 
 

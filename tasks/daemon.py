@@ -43,6 +43,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.name = watcher.own_name()
+        self.presence = Presence(self.name, Worker.Kind.DAEMON)
         self.stopping = asyncio.Event()
         self.refusal = ""
 
@@ -81,7 +82,7 @@ async def keep_house(daemon: Daemon) -> None:
     """The heartbeat row, what is seen to beside others, and in a thread of their own the apps'
     periodic functions.
     """
-    chores = Chores(daemon.name)
+    chores = Chores(daemon.presence)
     with _thread("house") as house:
         await asyncio.gather(_keep_on(daemon, house, chores.do), do_rounds(daemon))
         await _in(house, lambda: guarded(chores.presence.end))
@@ -90,8 +91,8 @@ async def keep_house(daemon: Daemon) -> None:
 class Chores:
     """What a daemon does in one tick; as a worker's housekeeper, without what takes a fork."""
 
-    def __init__(self, name: str) -> None:
-        self.presence = Presence(name, Worker.Kind.DAEMON)
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
         self._upkeep = Upkeep(self.presence)
 
     def do(self) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from tasks import metrics
+from tasks.checks import MissingError
 
 if TYPE_CHECKING:
     from tasks.daemon import Daemon
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
+_served_at = ""
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -47,11 +50,46 @@ async def serve(daemon: Daemon) -> None:
             continue
         Thread(target=server.serve_forever, args=[0.1], name="metrics", daemon=True).start()
         logger.info("Metrics on %s", server.url)
+        _note(server.url)
         try:
             await daemon.stopping.wait()
         finally:
+            _note("")
             await asyncio.to_thread(server.shutdown)
             server.server_close()
+
+
+def _note(url: str) -> None:
+    global _served_at  # noqa: PLW0603 - one to a process
+    _served_at = url
+
+
+def served_at() -> str:
+    """The address at which this process tells metrics; empty while it does not."""
+    return _served_at
+
+
+def here(host: str) -> str:
+    """Where on this machine to reach who listens on `host`."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def ask() -> None:
+    """One of the doors of `manage.py alive daemon`: raises MissingError unless metrics are told."""
+    host = here(settings.HOST)
+    connection = HTTPConnection(host, settings.METRICS_PORT, timeout=PATIENCE_SECONDS)
+    place = f"port {settings.METRICS_PORT} of {host}"
+    try:
+        connection.request("GET", "/metrics")
+        status = connection.getresponse().status
+    except (OSError, HTTPException):
+        raise MissingError(
+            f"Metrics are not told on {place}.", remedy="The daemon's log says why."
+        ) from None
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        raise MissingError(f"Metrics on {place} answer {status}.", remedy="Is the database there?")
 
 
 class Exporter(ThreadingHTTPServer):

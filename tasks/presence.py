@@ -31,6 +31,11 @@ class Presence:
         }
         self._told = float("-inf")
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the database took our heartbeat lately, so that others see us alive."""
+        return processes.now() < self._told + ALIVE_SECONDS
+
     def is_due(self) -> bool:
         return processes.now() >= self._told + HEARTBEAT
 

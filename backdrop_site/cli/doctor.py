@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import click
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from backdrop_site.cli import credentials
-from backdrop_site.cli.daemon import Daemon
+from backdrop_site.cli import credentials, programs
+from backdrop_site.cli.daemon import Daemon, is_loopback
 from backdrop_site.cli.errors import FAILED, CommandError, why_silent
+from backdrop_site.cli.finding import Finding
 from backdrop_site.cli.group import command
 from backdrop_site.cli.screen import put_json
-from backups.pipeline.mysql import binaries as mysql_binaries
-from backups.pipeline.postgres import binaries
+from backdrop_site.cli.web import Web
 from backups.rpc import backup_pb2 as pb
 
 SECONDS = 5.0
 PRIVATE = 0o077
+VARIABLES = ("ADDRESS", "TLS", "CA", "TOKEN", "URL")
+"""Those that the command reads, after `BACKDROP_`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """How one thing stands, and how to mend it."""
+@dataclass(slots=True)
+class Known:
+    """What the daemon has told; None before, and where it can't be asked."""
 
-    what: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-    grave: bool = True
-    """Whether nothing after it can be known."""
+    status: pb.StatusResponse | None = None
+    databases: Sequence[pb.Database] | None = None
 
 
-@command("doctor")
+@command("doctor", epilog="Exit code 0 only where all is well.")
 def doctor(daemon: Daemon, as_json: bool) -> None:
-    """Say what is missing or wrong, and how to mend it."""
+    """Say what is missing or wrong, and how to mend it.
+
+    Asked are this machine (variables, kept logins, programs of databases where workers run here),
+    the way to the daemon, and the daemon about its database, workers, storage, disk and ports.
+    """
     found = []
     for finding in _findings(daemon):
         found.append(finding)
@@ -46,68 +50,100 @@ def doctor(daemon: Daemon, as_json: bool) -> None:
             _tell(finding)
     if as_json:
         put_json([asdict(one) for one in found])
-    wrong = sum(not one.ok for one in found)
-    if wrong:
+    if any(not one.ok for one in found):
         raise click.exceptions.Exit(FAILED)
     if not as_json:
         click.echo("Nothing is wrong.")
 
 
 def _tell(finding: Finding) -> None:
-    mark = click.style("ok   ", fg="green") if finding.ok else click.style("wrong", fg="red")
+    mark = click.style("wrong", fg="red")
+    if finding.ok:
+        mark = "note " if finding.remedy else click.style("ok   ", fg="green")
     click.echo(f"{mark}  {finding.what}: {finding.detail}")
     if finding.remedy:
         click.echo(f"       {finding.remedy}")
 
 
 def _findings(daemon: Daemon) -> Iterator[Finding]:
-    """Each as soon as it is known; the rest is left out where one makes them pointless."""
-    yield _programs()
+    """Each as soon as it is known."""
+    known = Known()
+    yield _variables()
     yield _file()
+    yield from _of_daemon(daemon, known)
+    yield _web(daemon)
+    here = _works_here(daemon, known.status)
+    yield from programs.findings(known.databases, here=here)
+
+
+def _of_daemon(daemon: Daemon, known: Known) -> Iterator[Finding]:
+    """The rest is left out where one makes it pointless."""
     checks: tuple[Callable[[Daemon], Finding], ...] = (_reachable, _speaks, _logged_in)
     for check in checks:
         finding = check(daemon)
         yield finding
-        if not finding.ok and finding.grave:
+        if not finding.ok:
             return
-    yield from _parts(daemon)
-    yield from _databases(daemon)
-
-
-def _programs() -> Finding:
-    """Missing ones are no fault of a machine that only runs this command."""
-    versions = sorted({one.major for one in binaries.installations() if one.has("pg_dump")})
-    told = f"PostgreSQL {', '.join(map(str, versions))}" if versions else "none"
-    remedy = "" if versions else "Workers need them: apt-get install postgresql-client"
-    return Finding(
-        what="database programs on this machine", ok=True, detail=told, remedy=remedy, grave=False
-    )
-
-
-def _mysql_programs(databases: Iterable[pb.Database]) -> Iterator[Finding]:
-    """Told of only where a database needs them; missing here they are no fault either."""
-    if not any(one.engine == "mysql" for one in databases):
+    try:
+        known.status = daemon.call("GetStatus", pb.StatusRequest(), timeout=2 * SECONDS)
+        known.databases = daemon.call("ListDatabases", pb.ListDatabasesRequest()).databases
+    except CommandError as error:
+        yield Finding(what="status", ok=False, detail=error.message)
         return
-    dumpers = ", ".join(client.tool for client in mysql_binaries.clients())
-    yield Finding(
-        what="MySQL programs on this machine",
-        ok=True,
-        detail=dumpers or "none",
-        remedy="" if dumpers else "Workers need them: apt-get install mariadb-client",
-        grave=False,
+    for part in known.status.parts:
+        yield Finding(what=part.name, ok=part.ok, detail=part.detail, remedy=part.remedy)
+    yield from _databases(known.databases)
+
+
+# This machine ------------------------------------------------------------------------------------
+
+
+def _variables() -> Finding:
+    known = {f"BACKDROP_{name}" for name in VARIABLES}
+    given = sorted(name for name in os.environ if name.startswith("BACKDROP_"))
+    strange = [name for name in given if name not in known]
+    if not strange:
+        return Finding(what="settings", ok=True, detail=", ".join(given) or "none is set")
+    near = difflib.get_close_matches(strange[0], known, n=1)
+    return Finding(
+        what="settings",
+        ok=False,
+        detail=f"{', '.join(strange)}: nothing reads that",
+        remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}.",
     )
 
 
 def _file() -> Finding:
     path = credentials.path()
-    private = not path.exists() or not path.stat().st_mode & PRIVATE
-    return Finding(
-        what="kept logins",
-        ok=private,
-        detail=str(path) if path.exists() else "none",
-        remedy="" if private else f"Others can read your tokens: chmod 600 {path}",
-        grave=False,
-    )
+    if not path.exists():
+        return Finding(what="kept logins", ok=True, detail="none")
+    if path.stat().st_mode & PRIVATE:
+        return Finding(
+            what="kept logins",
+            ok=False,
+            detail=f"others can read your tokens in {path}",
+            remedy=f"chmod 600 {path}, and log in anew if somebody may have: backdrop login",
+        )
+    try:
+        logins = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return Finding(
+            what="kept logins",
+            ok=False,
+            detail=f"{path} can't be read",
+            remedy="Remove it and log in again: backdrop login",
+        )
+    return Finding(what="kept logins", ok=True, detail=f"{len(logins)} in {path}, only for you")
+
+
+def _works_here(daemon: Daemon, status: pb.StatusResponse | None) -> bool:
+    """Whether workers run on this machine; where nobody can tell, they do beside a daemon."""
+    if status is not None and status.worker_hosts:
+        return socket.gethostname() in status.worker_hosts
+    return is_loopback(daemon.target.address)
+
+
+# The way to the daemon ---------------------------------------------------------------------------
 
 
 def _reachable(daemon: Daemon) -> Finding:
@@ -140,8 +176,14 @@ def _speaks(daemon: Daemon) -> Finding:
             remedy="Is this its GRPC_PORT? Try --tls or --plaintext; --ca names the certificate "
             "of an authority of your own.",
         )
-    serving = answer.status == health_pb2.HealthCheckResponse.SERVING
-    return Finding(what="gRPC", ok=serving, detail=f"answers, {how}")
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        return Finding(
+            what="gRPC",
+            ok=False,
+            detail="answers, and says that it can't serve",
+            remedy="Its own database is away, or it is stopping: look at the daemon's log.",
+        )
+    return Finding(what="gRPC", ok=True, detail=f"answers, {how}")
 
 
 def _logged_in(daemon: Daemon) -> Finding:
@@ -151,23 +193,34 @@ def _logged_in(daemon: Daemon) -> Finding:
     try:
         daemon.call("ListDatabases", pb.ListDatabasesRequest(), timeout=SECONDS)
     except CommandError as error:
-        return Finding(what="login", ok=False, detail=error.message)
+        sentence, _, remedy = error.message.partition(". ")
+        return Finding(what="login", ok=False, detail=sentence, remedy=remedy)
     return Finding(what="login", ok=True, detail=who)
 
 
-def _parts(daemon: Daemon) -> Iterator[Finding]:
-    status = daemon.call("GetStatus", pb.StatusRequest(), timeout=2 * SECONDS)
-    for part in status.parts:
-        yield Finding(what=part.name, ok=part.ok, detail=part.detail, grave=False)
+def _web(daemon: Daemon) -> Finding:
+    """Only what sends and fetches files needs it, so it is wrong only where somebody named it."""
+    url = os.environ.get("BACKDROP_URL", "")
+    try:
+        web = Web.beside(daemon, url)
+        if web.answers(within=SECONDS):
+            return Finding(what="web", ok=True, detail=f"{web.url} answers")
+        why = f"nobody answers at {web.url}"
+    except CommandError as error:
+        why = error.message
+    return Finding(
+        what="web",
+        ok=not url,
+        detail=why,
+        remedy="upload, result and jobs need it: BACKDROP_URL says where it is.",
+    )
 
 
-def _databases(daemon: Daemon) -> Iterator[Finding]:
-    found = daemon.call("ListDatabases", pb.ListDatabasesRequest()).databases
+def _databases(found: Sequence[pb.Database]) -> Iterator[Finding]:
     if not found:
         yield Finding(
             what="databases", ok=False, detail="none", remedy="Register one in the dashboard."
         )
-    yield from _mysql_programs(found)
     for one in found:
         if not one.plans:
             yield Finding(

@@ -31,21 +31,23 @@ def schedule() -> None:
 
 
 class Interval(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """`90`, `10s`, `30m`, `6h`, `1d`: seconds."""
+    """`90`, `10s`, `30m`, `1h30m`, `1d`: seconds."""
 
     name = "interval"
 
     def convert(self, value: object, param: object, ctx: object) -> int:
-        found = re.fullmatch(r"(\d{1,7})([smhdw]?)", str(value))
-        seconds = int(found[1]) * UNITS[found[2] or "s"] if found else 0
+        told = f"{value}s" if str(value).isdecimal() else str(value)
+        found = re.fullmatch(r"(?:\d{1,7}[smhdw])+", told)
+        amounts = re.findall(r"(\d+)([smhdw])", told) if found else []
+        seconds = sum(int(number) * UNITS[unit] for number, unit in amounts)
         if not 0 < seconds <= LONGEST_SECONDS:
-            self.fail(f"{value!r} is none; write 90s, 30m, 6h or 1d, at most a year.")
+            self.fail(f"{value!r} is none; write 90s, 30m, 1h30m or 1d, at most a year.")
         return seconds
 
 
 @command("add", group=schedule)
 @click.argument("plan", shell_complete=database_names)
-@click.option("--cron", default="", help="Five or six fields, or @daily and the like.")
+@click.option("--cron", default="", help="Five or six fields, @daily, @every 6h.")
 @click.option("--every", type=Interval(), help="Instead of --cron: 30m, 6h, 1d.")
 @click.option("--action", type=click.Choice(["backup", "drill"]), default="backup")
 @click.option("--time-zone", default="", help="Such as Europe/Berlin; UTC when left out.")

@@ -121,6 +121,19 @@ class Web:
         finally:
             connection.close()
 
+    def answers(self, *, within: float) -> bool:
+        """Whether a web process is there. Raises CommandError where it isn't trusted."""
+        connection = self.connection(within)
+        try:
+            connection.request("GET", self._prefixed("/healthz"))
+            return connection.getresponse().status == 200
+        except ssl.SSLCertVerificationError as error:
+            raise self._distrusted(error) from None
+        except LOST:
+            return False
+        finally:
+            connection.close()
+
     def ask(
         self,
         method: str,

@@ -56,6 +56,15 @@ def test_each_unit_runs_a_command_that_exists_and_signals_its_leader_alone(unit)
         assert float(service["TimeoutStopSec"]) > settings.SHUTDOWN_GRACE_SECONDS + 10
 
 
+def test_the_daemon_s_unit_says_all_that_it_does():
+    unit = (ROOT / "deploy" / "systemd" / "backdrop-daemon.service").read_text()
+    words = {"grpc_server": "gRPC", "scheduler": "schedules", "exporter": "metrics"}
+    words |= {"daemon": "housekeeping"}
+    [description] = re.findall(r"^Description=(.*)$", unit, re.MULTILINE)
+    for service in settings.DAEMON_SERVICES:
+        assert words[service.split(".")[-2]] in description
+
+
 def test_no_file_that_is_shipped_names_a_place_of_one_machine():
     shipped = [*ROOT.glob("requirements*.txt"), ROOT / "pyproject.toml", ROOT / "Makefile"]
     for path in shipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 from backdrop_site import environment
+from backdrop_site.cli import daemon as cli_daemon
 
+PORTS = {"PORT": 8000, "GRPC_PORT": 50051, "METRICS_PORT": 9090}
 SECRETS = dict.fromkeys(environment.SECRET_NAMES, "x" * 32)
 
 
@@ -47,6 +51,25 @@ def test_everything_malformed_is_told_at_once_with_its_name_and_what_it_should_b
         "WORKERS should be 1 or more; it is '0'.",
         "LOG_LEVEL should be one of DEBUG, INFO, WARNING, ERROR, CRITICAL; it is 'loud'.",
     ]
+
+
+def test_ports_that_nobody_chose_are_those_that_everybody_expects(tmp_path):
+    """The contract's, and what the command line, the image, Compose and the documents take."""
+    told = start(tmp_path).stdout
+    ports = {name: int(re.search(rf"^{name} = (\d+)", told, re.MULTILINE)[1]) for name in PORTS}
+    assert ports == PORTS
+    assert f"127.0.0.1:{ports['GRPC_PORT']}" == cli_daemon.DEFAULT
+    root = settings.BASE_DIR
+    assert f"EXPOSE {' '.join(map(str, ports.values()))}\n" in (root / "Dockerfile").read_text()
+    example = (root / ".env.example").read_text()
+    composed = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
+    published = [*composed["web"]["ports"], *composed["daemon"]["ports"]]
+    scraped = (root / "deploy" / "prometheus" / "prometheus.yml").read_text()
+    for name, port in ports.items():
+        assert f"# {name}={port}\n" in example
+        assert f"127.0.0.1:${{{name}:-{port}}}:{port}" in published
+        assert re.search(rf"`{name}`.*\b{port}\b", (root / "README.md").read_text())
+    assert f"[daemon:{ports['METRICS_PORT']}]" in scraped
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from tests.ports import free_port
 
 SHIPPED = settings.BASE_DIR / "deploy" / "prometheus"
 GRAFANA = settings.BASE_DIR / "deploy" / "grafana"
+PATIENCE = 60.0
+"""Nothing here is about how long it takes: so that it bears company."""
 RULES = yaml.safe_load((SHIPPED / "rules.yml").read_text())["groups"][0]["rules"]
 
 
@@ -114,7 +116,7 @@ def test_it_works(plan, tmp_path):
         with prometheus(tmp_path, urllib.parse.urlsplit(url).netloc) as watching:
             zero = 'backup_failure_total{database="shop"} == 0'
             until(lambda: watching.value(zero) == 0, what="Prometheus has seen it at 0")
-            assert watching.value('up{job="backdrop"}') == 1
+            until(lambda: watching.value('up{job="backdrop"}') == 1, what="it is up")
             assert watching.firing("BackupFailed") == []
             assert is_healthy(watching)
             plan.start(by=None)
@@ -122,7 +124,8 @@ def test_it_works(plan, tmp_path):
             assert alert["database"] == "shop"
             assert alert["summary"] == "A backup of shop failed."
             assert watching.value('backup_failure_total{database="shop"}') == 1
-            assert watching.value('worker_up{kind="worker",queue="default"}') == 1
+            up = 'worker_up{kind="worker",queue="default"}'
+            until(lambda: watching.value(up) == 1, what="the worker is up")
 
 
 def is_healthy(watching: Prometheus) -> bool:

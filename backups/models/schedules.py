@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Teamwork
@@ -47,7 +48,7 @@ class Schedule(Teamwork):
         "cron expression",
         max_length=200,
         blank=True,
-        help_text="Five fields, six with the seconds first, or @daily and the like",
+        help_text="Five fields, six with the seconds first, @daily and the like, or @every 6h",
     )
     every_seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text="An interval, in place of a cron expression; 10 or more"
@@ -134,11 +135,12 @@ class Schedule(Teamwork):
 
     def timing(self) -> moments.Timing:
         """What says when it is due. Raises TimingError for a row that makes no sense."""
+        anchor = self.created_at.replace(microsecond=0)
         if self.cron:
-            return moments.Cron(self.cron, self.time_zone)
+            return moments.timing_of(self.cron, self.time_zone, anchor=anchor)
         if not self.every_seconds or self.every_seconds < moments.SHORTEST_SECONDS:
             raise TimingError("It has neither a cron expression nor an interval of 10 s or more.")
-        return moments.Every(self.every_seconds, self.created_at.replace(microsecond=0))
+        return moments.Every(self.every_seconds, anchor)
 
     @property
     def description(self) -> str:
@@ -202,6 +204,9 @@ class Firing(models.Model):
         "tasks.Task", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     note = models.CharField(max_length=500, blank=True)
+    missed_since = models.DateTimeField(
+        null=True, blank=True, help_text="The first moment missed, where people are to be told"
+    )
     late_told_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was found missed and told"
     )
@@ -212,7 +217,14 @@ class Firing(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["schedule", "moment"], name="backups_firing_once"),
         ]
-        indexes = [models.Index(fields=["state", "held_until"], name="backups_firing_open")]
+        indexes = [
+            models.Index(fields=["state", "held_until"], name="backups_firing_open"),
+            models.Index(
+                fields=["missed_since"],
+                name="backups_firing_untold",
+                condition=Q(missed_since__isnull=False, late_told_at__isnull=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.schedule} at {self.moment:%Y-%m-%d %H:%M:%S} UTC"

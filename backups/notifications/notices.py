@@ -37,8 +37,8 @@ def backup_ended(task: Task) -> None:
 
 
 def drill_ended(task: Task) -> None:
-    """A backup that proved bad, or a drill that could not be run. What a person cancelled is told
-    nobody."""
+    """A backup that proved bad, a drill that failed, or one that could not decide. What a person
+    cancelled is told nobody."""
     proof = (
         Proof.objects.select_related("backup__database", "backup__destination", "team")
         .filter(task=task)
@@ -48,9 +48,9 @@ def drill_ended(task: Task) -> None:
         return
     if task.status == Status.SUCCEEDED and proof.verdict in BAD:
         tell(proof.team, Topic.PROOF_BAD, _end(task), words.proof_bad(proof))
-    elif task.status == Status.FAILED or (
-        task.status == Status.SUCCEEDED and proof.verdict == Proof.Verdict.UNDECIDED
-    ):
+    elif task.status == Status.SUCCEEDED and proof.verdict == Proof.Verdict.UNDECIDED:
+        tell(proof.team, Topic.FAILURE, _end(task), words.drill_undecided(proof))
+    elif task.status == Status.FAILED:
         tell(proof.team, Topic.FAILURE, _end(task), words.drill_failed(proof, task.error))
 
 

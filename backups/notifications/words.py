@@ -72,6 +72,19 @@ def drill_failed(proof: Proof, error: str) -> Message:
     )
 
 
+def drill_undecided(proof: Proof) -> Message:
+    """No failure of the backup's: this machine could not try it."""
+    return Message(
+        title="Backup not proven",
+        lines=(
+            ("Database", proof.backup.database.name),
+            ("File", proof.backup.key),
+            ("Verdict", proof.get_verdict_display()),
+            ("Reason", proof.reason or "No reason is known."),
+        ),
+    )
+
+
 def schedule_missed(firing: Firing, due: datetime) -> Message:
     schedule = firing.schedule
     return Message(
@@ -86,7 +99,7 @@ def schedule_missed(firing: Firing, due: datetime) -> Message:
 
 
 def _why_missed(firing: Firing) -> str:
-    if firing.state == firing.State.STARTED:
+    if firing.state == firing.State.STARTED and firing.missed_since is None:
         return "It waits in the queue; no worker has begun it."
     return firing.note or "No daemon has started it."
 

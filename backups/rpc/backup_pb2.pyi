@@ -354,22 +354,26 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("parts", "version")
+    __slots__ = ("parts", "version", "worker_hosts")
     PARTS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WORKER_HOSTS_FIELD_NUMBER: _ClassVar[int]
     parts: _containers.RepeatedCompositeFieldContainer[Part]
     version: str
-    def __init__(self, parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+    worker_hosts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., version: _Optional[str] = ..., worker_hosts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Part(_message.Message):
-    __slots__ = ("name", "ok", "detail")
+    __slots__ = ("name", "ok", "detail", "remedy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     OK_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     name: str
     ok: bool
     detail: str
-    def __init__(self, name: _Optional[str] = ..., ok: bool = ..., detail: _Optional[str] = ...) -> None: ...
+    remedy: str
+    def __init__(self, name: _Optional[str] = ..., ok: bool = ..., detail: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class LoginRequest(_message.Message):
     __slots__ = ("username", "password")

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from accounts import tokens
 from accounts.models import User
 from backups.rpc import backup_pb2 as pb
-from backups.rpc.database import ask
+from backups.rpc.database import ask, ask_login
 from backups.rpc.refusals import Code, StatusError, told
 
 LONGEST = 1024
@@ -25,7 +25,8 @@ class Logins:
     async def Login(self, request: pb.LoginRequest, context: Any) -> pb.Tokens:
         if max(len(request.username), len(request.password)) > LONGEST:
             raise StatusError.invalid(f"At most {LONGEST} characters.")
-        return await ask(_log_in, request.username, request.password, address_of(context.peer()))
+        address = address_of(context.peer())
+        return await ask_login(_log_in, request.username, request.password, address)
 
     @told
     async def Refresh(self, request: pb.RefreshRequest, context: Any) -> pb.Tokens:

@@ -14,6 +14,7 @@ from backups.rpc import sentences
 from tasks.states import ENDED, Status
 
 if TYPE_CHECKING:
+    from tasks.checks import Finding
     from tasks.models import Task
 
 
@@ -117,6 +118,10 @@ def database(row: Database, plans: list[str], last: Any, proven: Any) -> pb.Data
         last_backup_at=moment(last),
         last_proven_at=moment(proven),
     )
+
+
+def part(name: str, found: Finding) -> pb.Part:
+    return pb.Part(name=name, ok=found.ok, detail=found.detail, remedy=found.remedy)
 
 
 def progress(standing: Mapping[str, Any], work_id: str) -> pb.ProgressUpdate:

@@ -100,28 +100,28 @@ def _list(caller: Caller) -> pb.ListSchedulesResponse:
 
 
 def _pause(caller: Caller, pk: int) -> pb.Schedule:
-    schedule = _schedule(caller, pk)
+    schedule = _schedule(caller, pk, Verb.RUN)
     schedule.pause()
     return _message(schedule)
 
 
 def _resume(caller: Caller, pk: int) -> pb.Schedule:
-    schedule = _schedule(caller, pk)
+    schedule = _schedule(caller, pk, Verb.RUN)
     schedule.resume()
     return _message(schedule)
 
 
 def _delete(caller: Caller, pk: int) -> None:
-    _schedule(caller, pk).delete()
+    _schedule(caller, pk, Verb.CHANGE).delete()
 
 
-def _schedule(caller: Caller, pk: int) -> Schedule:
-    """One that the caller may change."""
+def _schedule(caller: Caller, pk: int, verb: Verb) -> Schedule:
+    """One that the caller may do that to."""
     rows = caller.sees(Schedule.objects.select_related("team", "plan__database"))
     found = rows.filter(pk=pk).first()
     if found is None:
         raise StatusError.missing(f"There is no schedule {pk}.")
-    caller.must(Verb.CHANGE, found)
+    caller.must(verb, found)
     return found
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import backup_pb2_grpc, callers, finding, listing, messages, rights, verbs
-from backups.rpc.database import ask
+from backups.rpc.database import ask, ask_status
 from backups.rpc.following import Stopping, end_of, standings
 from backups.rpc.logins import Logins
 from backups.rpc.refusals import StatusError, told, told_stream
 from backups.rpc.schedules import Schedules
-from tasks import checks
+from tasks import checks, crews
+from tasks.checks import Part
+from tasks.models import Worker
 
 ACCEPTED, COMPLETED = "backup accepted", "backup completed"
 
 
 class Servicer(Logins, Schedules, backup_pb2_grpc.BackupServiceServicer):
-    """`stopping` is set when the server is about to stop: whoever waits is told then."""
+    """`stopping` is set when the server is about to stop: whoever waits is told then. `parts` are
+    what this daemon alone can tell of, beside those that every process can."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, parts: Sequence[Part] = ()) -> None:
         self.stopping = Stopping()
         self._version = version
+        self._parts = parts
 
     @told
     async def RunBackup(self, request: pb.BackupRequest, context: Any) -> pb.BackupResponse:
@@ -93,9 +97,17 @@ class Servicer(Logins, Schedules, backup_pb2_grpc.BackupServiceServicer):
 
     @told
     async def GetStatus(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:
-        found = await ask(checks.findings)
-        parts = [pb.Part(name=name, ok=one.ok, detail=one.detail) for name, one in found.items()]
-        return pb.StatusResponse(parts=parts, version=self._version)
+        found = await ask_status(checks.findings, *self._parts)
+        return pb.StatusResponse(
+            parts=[messages.part(name, one) for name, one in found.items()],
+            version=self._version,
+            worker_hosts=await ask_status(_worker_hosts),
+        )
+
+
+def _worker_hosts() -> list[str]:
+    there = crews.alive().filter(kind=Worker.Kind.WORKER)
+    return sorted(set(there.values_list("host", flat=True)))
 
 
 def _whole_backup(caller: callers.Caller, raw: str) -> pb.Backup:

@@ -311,5 +311,6 @@ def test_check_names_every_mistake_and_repeats_no_secret(environment):
 
 def test_check_says_nothing_where_nothing_is_wrong(environment):
     assert check_environment() == []
-    environment(**S3, POSTGRES_URL=SERVER, BACKUP_SCHEDULE="@daily")
-    assert check_environment() == []
+    for schedule in ("@daily", "@every 6h"):
+        environment(**S3, POSTGRES_URL=SERVER, BACKUP_SCHEDULE=schedule)
+        assert check_environment() == []

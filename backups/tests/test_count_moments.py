@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backups.moments import Cron, Every, TimingError, between, upcoming
+from backups.moments import Cron, Every, TimingError, between, timing_of, upcoming
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 NEXT_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
@@ -186,6 +186,43 @@ def test_an_interval_is_told_in_its_largest_unit():
 def test_what_means_nothing_is_refused_in_a_sentence(expression, says):
     with pytest.raises(TimingError) as refused:
         Cron(expression)
+
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"),
+    [
+        ("@every 10s", 10),
+        ("@every 1h", 3600),
+        ("@every 1h30m10s", 5410),
+        ("@every 1.5h", 5400),
+        ("  @Every   90M ", 5400),
+        ("@every 12500ms", 12),
+        ("@every 7d", 604_800),
+    ],
+)
+def test_an_interval_may_be_written_as_for_the_original_daemon(expression, seconds):
+    assert timing_of(expression, "Europe/Berlin", anchor=NEW_YEAR) == Every(seconds, NEW_YEAR)
+    assert isinstance(timing_of("@daily", anchor=NEW_YEAR), Cron)
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("@every", "Write @every and a duration, such as @every 30m"),
+        ("@every hour", "“@every hour” is no interval"),
+        ("@every 1h 30m", "is no interval"),
+        ("@every -1h", "is no interval"),
+        (f"@every {'9' * 400}h", "is no interval"),
+        ("@every 9s", "at least 10 seconds"),
+        ("@every 0h", "at least 10 seconds"),
+        ("@every 999999w", "a year or less"),
+    ],
+)
+def test_an_interval_that_means_nothing_is_refused_in_a_sentence(expression, says):
+    with pytest.raises(TimingError) as refused:
+        timing_of(expression, anchor=NEW_YEAR)
 
     assert says in str(refused.value)
 

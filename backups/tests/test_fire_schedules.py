@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 
 from backups import moments, scheduler
 from backups.models import Backup, Delivery, Firing, RefusedError, Schedule
@@ -13,6 +16,8 @@ from backups.scheduler import Scheduler
 from backups.tests.clockwork import NIGHT, State, after, daemon, end_runs, firings
 
 pytestmark = pytest.mark.django_db
+
+THREADS = 8
 
 
 def test_it_works(new_schedule, direct):
@@ -45,6 +50,33 @@ def test_many_daemons_fire_a_moment_once(new_schedule, direct):
     assert Backup.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_many_daemons_that_claim_a_moment_at_once_fire_it_once(new_schedule, direct, monkeypatch):
+    """Each has found it due, over a connection of its own, before the first one claims it."""
+    schedule = new_schedule()
+    together, claim = Barrier(THREADS), scheduler._claim
+
+    def claim_together(*arguments):
+        together.wait(20)
+        return claim(*arguments)
+
+    def look(number: int) -> None:
+        try:
+            daemon(f"daemon {number}").look(NIGHT)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(scheduler, "_claim", claim_together)
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(look, range(THREADS)))
+
+    assert firings() == [(NIGHT, State.STARTED)]
+    assert direct == [Firing.objects.get().key]
+    assert Backup.objects.get().task == Firing.objects.get().task
+    schedule.refresh_from_db()
+    assert (schedule.seen_until, schedule.error) == (NIGHT, "")
+
+
 def test_a_year_in_three_time_zones_fires_every_day_once(new_schedule, monkeypatch):
     monkeypatch.setattr(scheduler, "KEPT", timedelta(days=500))
     zones = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
@@ -71,6 +103,17 @@ def test_a_year_in_three_time_zones_fires_every_day_once(new_schedule, monkeypat
         ]
         assert len(days) == len(set(days)) == 365
     assert not Firing.objects.exclude(state=State.STARTED).exists()
+
+
+def test_an_interval_in_place_of_a_cron_expression_fires_as_any_other(new_schedule, direct):
+    new_schedule(cron="@every 1h")
+    one = daemon()
+    one.look(NIGHT)
+    end_runs()
+    one.look(after(minutes=59))
+    one.look(after(hours=1, seconds=1))
+
+    assert [moment for moment, _ in firings()] == [NIGHT, after(hours=1)]
 
 
 def test_a_clock_set_back_fires_nothing_twice(new_schedule, direct):

@@ -30,6 +30,15 @@ def test_it_works(api, owner, plan):
     assert timezone.now() < moments[0] < timezone.now() + timedelta(hours=25)
 
 
+def test_an_interval_may_be_typed_where_a_cron_expression_is(api, owner, plan):
+    told = api(owner).post("/api/schedules/", {"plan": plan.pk, "cron": "@every 1h30m"}).json()
+
+    assert (told["cron"], told["every_seconds"]) == ("@every 1h30m", None)
+    assert told["description"] == "Every 90 minutes"
+    first, second, *_ = (datetime.fromisoformat(moment) for moment in told["next_moments"])
+    assert second - first == timedelta(minutes=90)
+
+
 def test_schedules_of_one_plan_get_names_of_their_own(api, owner, plan):
     for _ in range(2):
         api(owner).post("/api/schedules/", {"plan": plan.pk, "every_seconds": 3600})
@@ -43,6 +52,8 @@ def test_schedules_of_one_plan_get_names_of_their_own(api, owner, plan):
         ({}, "cron", "Give a cron expression or an interval"),
         ({"cron": "at night"}, "cron", "five fields"),
         ({"cron": "0 0 30 2 *"}, "cron", "never run"),
+        ({"cron": "@every 5s"}, "cron", "10 seconds"),
+        ({"cron": "@every night"}, "cron", "such as @every 30m"),
         ({"cron": "@daily", "every_seconds": 60}, "every_seconds", "not both"),
         ({"every_seconds": 9}, "every_seconds", "10 seconds or more"),
         ({"every_seconds": 0}, "every_seconds", "10 seconds or more"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.db import IntegrityError
 
 from backups.models import Delivery, Firing, Schedule
+from backups.notifications import notices
+from backups.scheduler import Scheduler
 from backups.tests.clockwork import NIGHT, State, after, daemon, end_runs, firings
 from tasks.models import Task
 from tasks.states import Status
@@ -66,6 +69,68 @@ def test_a_missed_run_is_told_once(new_schedule, direct, channel, missed):
         "Due: 2026-05-04T02:00:00Z",
     ]
     assert "no daemon ran" in told.text
+
+
+@pytest.mark.parametrize("missed", Schedule.Missed)
+@pytest.mark.parametrize("error", [IntegrityError("no such team"), RuntimeError("no words")])
+def test_a_notice_that_fails_costs_no_run_and_is_told_later(
+    new_schedule, direct, channel, monkeypatch, caplog, missed, error
+):
+    def fail(*arguments, **options):
+        raise error
+
+    new_schedule(missed=missed)
+    one = daemon()
+    with monkeypatch.context() as patch:
+        patch.setattr(notices, "tell", fail)
+        one.look(after(minutes=30))
+        one.look(after(minutes=30, seconds=1))
+    skipped = missed == Schedule.Missed.SKIP
+    assert firings() == [(NIGHT, State.SKIPPED if skipped else State.STARTED)]
+    assert len(direct) == (0 if skipped else 1)
+    assert not Delivery.objects.exists()
+    assert len([r for r in caplog.records if "notice" in r.message]) == 1
+
+    daemon("another").look(after(minutes=31))
+    one.look(after(minutes=31, seconds=1))
+
+    assert "no daemon ran" in Delivery.objects.get().text
+    assert "Due: 2026-05-04T02:00:00Z" in Delivery.objects.get().text
+    one.look(after(days=1))
+    assert firings()[1][0] == after(days=1)
+
+
+def test_a_notice_that_fails_holds_up_no_other(new_schedule, direct, channel, monkeypatch):
+    tell = notices.tell
+
+    def fail_once(team, topic, subject, message):
+        if "broken" in message.text:
+            raise RuntimeError("no words")
+        tell(team, topic, subject, message)
+
+    monkeypatch.setattr(notices, "tell", fail_once)
+    new_schedule(name="broken")
+    new_schedule(name="good")
+
+    daemon().look(after(minutes=30))
+
+    assert "Schedule: good" in Delivery.objects.get().text
+    assert len(direct) == 2
+
+
+def test_what_was_missed_is_told_though_its_daemon_died_before_it_could(
+    new_schedule, direct, channel, monkeypatch
+):
+    """And though it was missed long ago: what counts is when that was found."""
+    new_schedule(cron="0 2 * * 1", missed=Schedule.Missed.SKIP)
+    dying = Scheduler("dead", submit=lambda call: None)
+    monkeypatch.setattr(dying, "_tell_late", lambda now: None)
+    dying.look(after(days=6))
+    assert firings() == [(NIGHT, State.SKIPPED)]
+
+    daemon("living").look(after(days=6, seconds=1))
+
+    assert "Due: 2026-05-04T02:00:00Z" in Delivery.objects.get().text
 
 
 def test_a_run_that_no_worker_begins_is_told_once(new_schedule, direct, channel):

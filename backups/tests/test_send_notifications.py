@@ -165,6 +165,24 @@ def test_a_drill_that_can_not_be_run_is_told_as_a_failure(db, team, proof):
     assert "Error: No scratch server." in Delivery.objects.get().text
 
 
+def test_a_drill_that_could_not_decide_is_told_in_words_of_its_own(db, team, proof):
+    """As each does of a MySQL backup where there is only MariaDB to try it with."""
+    channel_to(team, "http://127.0.0.1:1/hook")
+    reason = "A backup of MySQL can't be tried here."
+    Proof.objects.update(verdict=Proof.Verdict.UNDECIDED, reason=reason)
+
+    notices.drill_ended(proof.task)
+
+    delivery = Delivery.objects.get()
+    assert (delivery.event, delivery.title) == ("failure", "Backup not proven")
+    assert delivery.text.splitlines() == [
+        "Database: shop",
+        f"File: {SHOP}",
+        "Verdict: Undecided: the drill itself could not be run",
+        f"Reason: {reason}",
+    ]
+
+
 def test_a_channel_is_told_only_what_it_asks_for(db, team, backup):
     channel_to(team, "http://127.0.0.1:1/a", name="failures", events=[Topic.FAILURE])
     channel_to(team, "http://127.0.0.1:1/b", name="off", enabled=False)

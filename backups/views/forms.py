@@ -143,7 +143,7 @@ class ScheduleForm(TeamForm):
             "overlap": "While the run before goes on",
         }
         help_texts: ClassVar = {
-            "cron": "“0 2 * * *” is each day at 02:00; six fields begin with the seconds",
+            "cron": "“0 2 * * *” is each day at 02:00; seconds come first of six; or “@every 6h”",
             "every_seconds": "10 or more",
             "time_zone": "Such as UTC or Europe/Berlin",
         }

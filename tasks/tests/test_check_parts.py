@@ -25,16 +25,19 @@ def test_it_works():
 
 def test_what_is_missing_is_told_in_its_own_words():
     def check() -> str:
-        raise MissingError("Nobody is there.")
+        raise MissingError("Nobody is there.", remedy="Call them.")
 
-    assert finding_of(check) == Finding(ok=False, detail="Nobody is there.")
+    found = finding_of(check)
+    assert found == Finding(ok=False, detail="Nobody is there.", remedy="Call them.")
+    assert found.told == "Nobody is there. Call them."
 
 
 def test_the_words_of_other_errors_stay_in_here():
     def check() -> str:
         raise OSError("user:password@host refused")
 
-    assert finding_of(check) == Finding(ok=False, detail="It could not be asked.")
+    found = finding_of(check)
+    assert found == Finding(ok=False, detail="It could not be asked.", remedy=checks.LOOK)
 
 
 @pytest.mark.alone
@@ -45,7 +48,7 @@ def test_a_part_that_hangs_costs_one_thread_and_no_patience():
     begun = time.monotonic()
     for _ in range(5):
         part.begin()
-        assert not part.finding(within=0.05).ok
+        assert part.finding(within=0.05).remedy == checks.LOOK
     assert threading.active_count() == before + 1
     assert time.monotonic() - begun < 2
     hangs.set()

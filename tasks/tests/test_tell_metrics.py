@@ -205,7 +205,12 @@ def test_a_scrape_asks_as_many_questions_of_a_full_house_as_of_an_empty_one(team
     with CaptureQueriesContext(connection) as full:
         generate_latest(registry)
     assert len(full) <= len(empty) + 3  # of backups: only where there are databases
-    assert len(full) <= 12
+    assert len(full) <= 12 + times_asked()
+
+
+def times_asked() -> int:
+    """How often a scrape asks a server for its time; with SQLite the machine knows it."""
+    return 4 if connection.vendor == "postgresql" else 0
 
 
 @pytest.mark.django_db(transaction=True)

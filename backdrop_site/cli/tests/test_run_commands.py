@@ -11,10 +11,8 @@ import sys
 import pytest
 from django.conf import settings
 
-from backdrop_site.cli import doctor
 from backdrop_site.cli.tests.terminal import COMMAND, Shell, plain
-from backups.models import Backup, Database, Schedule
-from backups.rpc import backup_pb2 as pb
+from backups.models import Backup, Schedule
 from tasks.models import Task
 from tests.web import token_of
 
@@ -135,37 +133,6 @@ def test_a_login_reads_the_password_from_a_pipe(nobody, owner, password):
     assert nobody.run("databases", "--json").json == []
 
 
-def test_doctor_names_what_is_wrong(shell, workers, plan):
-    done = shell.run("doctor")
-    assert done.code == 1
-    assert "never backed up" in done.out
-    assert "backdrop backup shop" in done.out
-    parts = {one["what"]: one["ok"] for one in shell.run("doctor", "--json").json}
-    assert parts["gRPC"]
-    assert parts["login"]
-    assert parts["database"]
-    shell.environment["BACKDROP_ADDRESS"] = "127.0.0.1:1"
-    nobody = shell.run("doctor")
-    assert nobody.code == 1
-    assert "nobody listens" in nobody.out
-    assert shell.run("list").code == 4
-
-
-def test_doctor_speaks_of_mysql_only_where_there_is_one(shell, workers, plan, team):
-    assert "MySQL" not in shell.run("doctor").out
-    Database.objects.create(team=team, name="wiki", engine="mysql", dbname="w", username="w")
-    assert "ok     MySQL programs on this machine: mariadb-dump" in shell.run("doctor").out
-    [line] = [line for line in shell.run("databases").lines if line.startswith("wiki")]
-    assert line.split()[1:3] == ["mysql", "127.0.0.1:3306/w"]
-
-
-def test_doctor_takes_no_offence_at_programs_that_only_workers_need(monkeypatch):
-    monkeypatch.setattr("backups.pipeline.mysql.binaries.clients", lambda: ())
-    [note] = doctor._mysql_programs([pb.Database(engine="postgres"), pb.Database(engine="mysql")])
-    assert (note.ok, note.detail) == (True, "none")
-    assert "apt-get install mariadb-client" in note.remedy
-
-
 def test_schedules_by_commands(shell, plan):
     made = shell.run("schedule", "add", "shop", "--cron", "0 2 * * *", "--json").json
     assert len(made["next"]) == 5
@@ -178,6 +145,8 @@ def test_schedules_by_commands(shell, plan):
     assert shell.run("schedule", "add", "shop", "--every", "6h").code == 0
     assert Schedule.objects.get().every_seconds == 21_600
     assert shell.run("schedule", "add", "shop").code == 2
+    assert "Every 90 minutes" in shell.run("schedule", "add", "shop", "--every", "1h30m").out
+    assert "Every 2 hours" in shell.run("schedule", "add", "shop", "--cron", "@every 2h").out
 
 
 def test_completion_knows_commands_and_databases(shell, plan):

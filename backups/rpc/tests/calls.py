@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backups.rpc import backup_pb2 as pb
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
@@ -68,6 +69,14 @@ def door(folder: Path, **environment: str) -> Iterator[Door]:
     with daemon(folder, **{"GRPC_PORT": "0", **environment}) as running:
         found = until(lambda: LISTENS.search(running.log.read_text()), what="gRPC listens")
         yield Door(running, int(found["port"]))
+
+
+def health_of(opened: Door, service: str = "") -> str:
+    """What the daemon says of itself, or of one service: SERVING, NOT_SERVING."""
+    asked = health_pb2.HealthCheckRequest(service=service)
+    with opened.channel() as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=SECONDS)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
 def inside_of(running: Crew) -> str:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 HERE = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 ELSEWHERE = (x509.DNSName("elsewhere.example"),)
+CURVE = ec.SECP256R1
 Names = tuple[x509.GeneralName, ...]
 
 
@@ -40,15 +41,21 @@ def signed(folder: Path, by: Pair, names: Names = HERE, *, ended: bool = False) 
     return _made(folder, "daemon", names, signer=by, ended=ended)
 
 
-def self_signed(folder: Path) -> Pair:
+def self_signed(folder: Path, name: str = "grpc", curve: type[ec.EllipticCurve] = CURVE) -> Pair:
     """For this machine, and trusted by whoever is told to."""
-    return _made(folder, "grpc", HERE, signer=None)
+    return _made(folder, name, HERE, signer=None, curve=curve)
 
 
 def _made(
-    folder: Path, name: str, names: Names, *, signer: Pair | None, ended: bool = False
+    folder: Path,
+    name: str,
+    names: Names,
+    *,
+    signer: Pair | None,
+    ended: bool = False,
+    curve: type[ec.EllipticCurve] = CURVE,
 ) -> Pair:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, issuer_key = subject, key
     if signer is not None:

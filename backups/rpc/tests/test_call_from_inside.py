@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts import machines, tokens
 from backups.models import Backup, RefusedError
 from backups.rpc import client, place
 from backups.rpc.tests.calls import inside_of
@@ -28,6 +30,25 @@ def test_it_works(target, waiting):
     assert backup.task.owner.username == "system:scheduler"
     direct = waiting.start(by=client.asker(waiting.team), idempotency_key="schedule-1")
     assert direct.pk == first, "started directly, after a call whose end nobody knows"
+
+
+def test_each_call_carries_a_token_of_one_minute_of_the_scheduler(target, waiting, monkeypatch):
+    sent = []
+    call = client._call
+
+    def listening(target, method, request, metadata, timeout):
+        sent.append(dict(metadata)["authorization"])
+        return call(target, method, request, metadata, timeout)
+
+    monkeypatch.setattr(client, "_call", listening)
+    client.run_backup(waiting, idempotency_key="schedule-1")
+    [authorization] = sent
+    kind, _, raw = authorization.partition(" ")
+    token = AccessToken(raw)
+    assert kind == "Bearer"
+    assert token["exp"] - token["iat"] == 60
+    assert tokens.user_of(raw) == machines.scheduler(waiting.team)
+    assert not tokens.user_of(raw).has_usable_password()
 
 
 def test_a_proof_is_asked_for_by_key_too(target, backup):

@@ -115,10 +115,17 @@ def test_a_backup_survives_a_caller_that_goes_away(rpc, workers, shop, owner):
     assert Work(backup.task).ends().status == Status.SUCCEEDED
 
 
-def test_a_deadline_ends_the_call_and_not_the_backup(rpc, waiting, owner):
+@pytest.mark.parametrize("method", ["RunBackup", "RestoreBackup", "VerifyBackup"])
+def test_a_deadline_ends_the_call_and_not_the_work(rpc, waiting, backup, owner, method):
+    pk = str(backup.pk)
+    asked = {
+        "RunBackup": {"database": "shop"},
+        "RestoreBackup": {"backup_id": pk, "into": "copy"},
+        "VerifyBackup": {"backup_id": pk},
+    }
     with rpc.calls(owner) as calls, refused(Code.DEADLINE_EXCEEDED, "goes on"):
-        calls.RunBackup(database="shop", timeout=1.0)
-    assert Task.objects.get().status == Status.QUEUED
+        getattr(calls, method)(**asked[method], timeout=1.0)
+    assert Task.objects.exclude(pk=backup.task_id).get().status == Status.QUEUED
 
 
 def test_a_failure_tells_the_task_s_sentence(rpc, workers, plan, owner):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from accounts.models import FailedLogin
-from backups.models import Backup
-from backups.rpc.tests.calls import REQUESTS, door, refused
+from accounts.models import FailedLogin, User
+from backups.models import Backup, Destination, Plan
+from backups.rpc import backup_pb2 as pb
+from backups.rpc.tests.calls import REQUESTS, Calls, Door, door, health_of, refused
 from tasks.models import Task
 from tests.web import token_of
 
@@ -37,6 +40,23 @@ def test_every_method_wants_a_token(rpc, backup, method):
     with rpc.calls() as calls, refused(Code.UNAUTHENTICATED, "Log in first"):
         answer = getattr(calls, method)(**fields(method, backup))
         list(answer) if method == "StreamProgress" else answer
+
+
+def reflected(opened: Door, token: object = None) -> list[str]:
+    """The services that reflection tells."""
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    with opened.channel() as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        [answer] = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=20)
+    return [service.name for service in answer.list_services_response.service]
+
+
+def test_reflection_wants_a_token_and_health_none(rpc, owner):
+    with refused(Code.UNAUTHENTICATED, "Log in first"):
+        reflected(rpc)
+    assert "backup.BackupService" in reflected(rpc, token_of(owner))
+    assert health_of(rpc) == "SERVING"
 
 
 @pytest.mark.parametrize("method", ["RunBackup", "CancelBackup", "RestoreBackup", "VerifyBackup"])
@@ -97,6 +117,29 @@ def test_guesses_are_counted(rpc, owner):
     assert FailedLogin.objects.count() >= 5
 
 
+def test_slow_calls_under_way_hold_up_no_other(db, backup, bucket, owner, tmp_path):
+    """Logins hash passwords, and the status waits for storage that does not answer."""
+    forever = f"pbkdf2_sha256${10**9}$salt$hash"
+    User.objects.filter(pk=owner.pk).update(password=forever)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        door(tmp_path) as opened,
+        opened.channel() as channel,
+    ):
+        Destination.objects.filter(pk=bucket.pk).update(
+            options={**bucket.options, "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        )
+        Plan.objects.update(destination=bucket)
+        calls = Calls(channel, token_of(User.objects.get(pk=owner.pk)))
+        login = pb.LoginRequest(username="owner", password="guess")
+        slow = [calls.stub.Login.future(login, timeout=60) for _ in range(6)]
+        told = {"metadata": calls.metadata, "timeout": 60}
+        slow += [calls.stub.GetStatus.future(pb.StatusRequest(), **told) for _ in range(6)]
+        for _ in range(3):
+            assert calls.ListDatabases(timeout=5).databases
+        assert not any(call.done() for call in slow[:6])
+
+
 def test_without_auth_a_backup_is_open_and_nothing_else(db, plan, backup, tmp_path, owner):
     with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.calls() as calls:
         begun = calls.RunBackup(database="shop", detach=True)
@@ -104,6 +147,10 @@ def test_without_auth_a_backup_is_open_and_nothing_else(db, plan, backup, tmp_pa
         for method in sorted(REQUESTS.keys() - OPEN - {"RunBackup", "StreamProgress"}):
             with refused(Code.UNAUTHENTICATED):
                 getattr(calls, method)(**fields(method, backup))
+        with refused(Code.UNAUTHENTICATED, "Log in first"):
+            reflected(opened)
+        assert "backup.BackupService" in reflected(opened, token_of(owner))
+        assert health_of(opened) == "SERVING"
         calls.metadata = (("authorization", "Bearer nonsense"),)
         with refused(Code.UNAUTHENTICATED):
             calls.RunBackup(database="shop", detach=True)

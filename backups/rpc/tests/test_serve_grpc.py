@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -18,8 +21,9 @@ from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
-from backups.rpc.tests.calls import LISTENS, SECONDS, door, inside_of, refused
+from backups.rpc.tests.calls import LISTENS, SECONDS, door, health_of, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
+from backups.rpc.tests.locks import held_up, wait_for_dump
 from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
 
@@ -46,28 +50,51 @@ def original() -> dict[str, type]:
     }
 
 
-def test_it_works(workers, shop, tmp_path):
-    """A client of the original, which sends no token, gets what it got."""
-    known = original()
-    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
-        run = channel.unary_unary(
+class Original:
+    """A client of the original daemon, which sends no token."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        known = original()
+        self.asked = known["BackupRequest"](database="shop")
+        self.run = channel.unary_unary(
             "/backup.BackupService/RunBackup",
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["BackupResponse"].FromString,
         )
-        assert (
-            run(known["BackupRequest"](database="shop"), timeout=SECONDS).status
-            == "backup completed"
-        )
-        stream = channel.unary_stream(
+        self._stream = channel.unary_stream(
             "/backup.BackupService/StreamProgress",
             request_serializer=known["BackupRequest"].SerializeToString,
             response_deserializer=known["ProgressUpdate"].FromString,
         )
-        heard = [
-            one.message for one in stream(known["BackupRequest"](database="shop"), timeout=SECONDS)
-        ]
-        assert heard == ["backup completed"]
+
+    def messages(self) -> Iterator[str]:
+        """Of the newest run, as they come."""
+        for update in self._stream(self.asked, timeout=SECONDS):
+            yield update.message
+
+
+def test_it_works(workers, shop, tmp_path):
+    """A client of the original gets what it got."""
+    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
+        client = Original(channel)
+        assert client.run(client.asked, timeout=SECONDS).status == "backup completed"
+        assert list(client.messages()) == ["backup completed"]
+
+
+def test_a_client_of_the_original_sees_how_far_it_is_while_it_runs(
+    workers, shop, shop_dbname, postgres15, tmp_path
+):
+    with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
+        client = Original(channel)
+        with held_up(postgres15, shop_dbname):
+            call = client.run.future(client.asked, timeout=SECONDS)
+            wait_for_dump(postgres15, shop_dbname)
+            messages = client.messages()
+            assert "Waiting for the first byte of the dump" in messages
+            assert not call.done()
+        *running, last = messages
+        assert last == call.result().status == "backup completed"
+    assert all(message.startswith("Dumping") for message in running), running
 
 
 def grpcurl(opened, *arguments: str, token=None) -> str:
@@ -84,11 +111,10 @@ def grpcurl(opened, *arguments: str, token=None) -> str:
 
 
 def test_health_is_told_to_anybody(rpc):
-    with rpc.channel() as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        for service in ("", "backup.BackupService"):
-            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    for service in ("", "backup.BackupService"):
+        assert health_of(rpc, service) == "SERVING"
+    with refused(Code.NOT_FOUND, "no service nothing"):
+        health_of(rpc, "nothing")
 
 
 def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
@@ -115,12 +141,68 @@ def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
     ],
 )
 def test_what_would_be_unsafe_is_refused_at_start(db, tmp_path, given, words):
-    crew = Crew(tmp_path, ["rundaemon"], {"GRPC_PORT": "0", **given})
+    assert words in refusal_of(tmp_path, given)
+
+
+def refusal_of(folder: Path, given: dict[str, str]) -> str:
+    """The log of a daemon that ends because of what it was given."""
+    crew = Crew(folder, ["rundaemon"], {"GRPC_PORT": "0", **given})
     try:
-        assert crew.wait() == 1
+        assert crew.wait() == 1, crew.log.read_text()
     finally:
         crew.end()
-    assert words in crew.log.read_text()
+    return crew.log.read_text()
+
+
+def test_a_pair_that_does_not_match_is_refused_at_start_and_called_no_taken_port(db, tmp_path):
+    pair, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+    told = refusal_of(tmp_path, {**pair.settings, "GRPC_TLS_KEY": str(other.key)})
+    assert f"GRPC_TLS_KEY: {other.key} is not the key" in told
+    assert "made together" in told
+    assert "taken" not in told
+
+
+def test_a_pair_that_only_grpc_can_not_use_is_refused_at_start_too(db, tmp_path):
+    told = refusal_of(tmp_path, self_signed(tmp_path, curve=ec.SECP256K1).settings)
+    assert "gRPC can't serve with the certificate" in told
+    assert "(GRPC_TLS_CERT, GRPC_TLS_KEY): make another pair" in told
+    assert "taken" not in told
+
+
+def test_what_is_no_pair_is_told_by_its_variable_with_a_remedy(settings, tmp_path):
+    pair = self_signed(tmp_path)
+    junk = tmp_path / "junk.pem"
+    junk.write_text("-----BEGIN NONSENSE-----\nAAAA\n-----END NONSENSE-----\n")
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    rsa_key = tmp_path / "rsa.key"
+    rsa_key.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+    def told(certificate: Path, key: Path) -> str:
+        settings.GRPC_TLS_CERT, settings.GRPC_TLS_KEY = str(certificate), str(key)
+        return " ".join(grpc_address.refusals())
+
+    assert told(pair.certificate, pair.key) == ""
+    assert (
+        told(junk, pair.key) == f"GRPC_TLS_CERT: {junk} holds no certificate: set it to a PEM file."
+    )
+    assert told(pair.key, pair.certificate).startswith(f"GRPC_TLS_CERT: {pair.key} holds no")
+    assert told(pair.certificate, junk).startswith(f"GRPC_TLS_KEY: {junk} holds no private key")
+    assert "without a password" in told(pair.certificate, locked)
+    assert "made together" in told(pair.certificate, rsa_key)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -139,17 +221,21 @@ def test_off_loopback_insecure_has_to_be_said(settings):
 
 @pytest.mark.alone
 def test_a_stop_tells_those_who_wait_and_takes_a_moment(waiting, owner, tmp_path):
-    with door(tmp_path) as opened, opened.calls(owner) as calls:
+    with door(tmp_path) as opened, opened.calls(owner) as calls, opened.channel() as channel:
         call = calls.waiting(database="shop")
         backup = until(Backup.objects.first, what="it is accepted")
         stream = calls.StreamProgress(backup_id=str(backup.pk))
         next(stream)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         began = time.monotonic()
         opened.crew.terminate()
         with refused(Code.UNAVAILABLE, "goes on"):
             call.result()
         with refused(Code.UNAVAILABLE, "goes on"):
             list(stream)
+        told = [answer.status for answer in watch]
+        assert told == [health_pb2.HealthCheckResponse.NOT_SERVING]
         assert opened.crew.wait(10) == 0
         assert time.monotonic() - began < 6
 
