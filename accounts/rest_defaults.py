@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import Http404
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import PageNumberPagination
@@ -20,7 +21,8 @@ class Pages(PageNumberPagination):
 
 
 class LenientNegotiation(DefaultContentNegotiation):
-    """Answers with what there is where nothing fits `Accept`, as RFC 9110 (12.5.1) allows.
+    """Answers with what there is where nothing fits `Accept` (or `?format=`), as RFC 9110 (12.5.1)
+    allows.
 
     Clients that fetch files or problem documents name those types only; a 406 helps nobody.
     """
@@ -28,5 +30,5 @@ class LenientNegotiation(DefaultContentNegotiation):
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
         try:
             return super().select_renderer(request, renderers, format_suffix)
-        except NotAcceptable:
+        except (NotAcceptable, Http404):
             return renderers[0], renderers[0].media_type

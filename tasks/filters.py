@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from accounts.rest_filters import FilterSet, MomentFilter
 from tasks.models import Task
 from tasks.states import Status
 
@@ -37,7 +38,7 @@ class IdsFilter(django_filters.BaseInFilter, django_filters.UUIDFilter):  # type
     pass
 
 
-class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]
+class TaskFilter(FilterSet):
     id = IdsFilter(field_name="pk", help_text="Any of these, parted by commas")
     status = django_filters.MultipleChoiceFilter(choices=Status.choices, help_text="Any of these")
     quarantined = YesNoFilter(
@@ -46,10 +47,10 @@ class TaskFilter(django_filters.FilterSet):  # type: ignore[misc]
         exclude=True,
         help_text="Whether it is kept from killing more processes",
     )
-    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
-    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
-    finished_after = django_filters.IsoDateTimeFilter("finished_at", "gte")
-    finished_before = django_filters.IsoDateTimeFilter("finished_at", "lt")
+    created_after = MomentFilter("created_at", "gte")
+    created_before = MomentFilter("created_at", "lt")
+    finished_after = MomentFilter("finished_at", "gte")
+    finished_before = MomentFilter("finished_at", "lt")
 
     class Meta:
         model = Task

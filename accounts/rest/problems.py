@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse
@@ -41,6 +42,14 @@ class ConflictError(exceptions.APIException):
     default_detail = "This makes no sense in the present state."
 
 
+class TooLargeError(exceptions.APIException):
+    """413: nothing that is read as a whole is so large."""
+
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+    default_detail = "The body is larger than is taken here."
+
+
 def problem(
     status: int,
     detail: str = "",
@@ -53,9 +62,13 @@ def problem(
     A status that HTTP doesn't know needs a `title`.
     """
     title = title or HTTPStatus(status).phrase
-    document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
-    if detail:
-        document["detail"] = detail
+    detail = detail or _DETAILS.get(status, f"{title}.")
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
     if errors:
         document["errors"] = errors
     return document
@@ -93,7 +106,7 @@ class ProblemMiddleware(MiddlewareMixin):
             return response
         if "json" in response.headers.get("Content-Type", ""):
             return response
-        answer = problem_response(response.status_code, _DETAILS.get(response.status_code, ""))
+        answer = problem_response(response.status_code)
         for name, value in response.headers.items():
             if not name.lower().startswith("content-"):
                 answer.headers[name] = value
@@ -114,6 +127,7 @@ _DETAILS = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address.",
+    405: "This address takes other methods.",
     500: "Something went wrong here. It has been written to the log.",
 }
 
@@ -130,6 +144,8 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return exceptions.ValidationError(get_error_detail(exc))
         case TooManyTriesError():
             return _throttled(exc)
+        case RequestDataTooBig():
+            return TooLargeError()
         case ProtectedError() | RestrictedError():
             return ConflictError("Others still need it; remove or change those first.")
         case _:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.policy import Verb
+from accounts.rest_filters import FilterSet
 from backups.api.figures import StatusField, TaskFigures
 from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker, idempotency_key
@@ -79,7 +80,7 @@ class BackupRequest(serializers.Serializer[Any]):
     plan = RunnableField(queryset=Plan.objects.all())
 
 
-class BackupFilter(filters.FilterSet):
+class BackupFilter(FilterSet):
     database = IdFilter(field_name="database_id")
     database_name = filters.CharFilter(field_name="database__name")
     plan = IdFilter(field_name="plan_id")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
+from accounts.rest_filters import FilterSet
 from backups import connections, storages
 from backups.addresses import TYPE_AGAIN, moves_destination
 from backups.api.owned import Door, NamedSerializer
@@ -56,7 +56,7 @@ class DestinationSerializer(NamedSerializer[Destination]):
         return attrs
 
 
-class DestinationFilter(filters.FilterSet):
+class DestinationFilter(FilterSet):
     class Meta:
         model = Destination
         fields = {"name": ["exact", "icontains"], "kind": ["exact"]}

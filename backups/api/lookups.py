@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
-from django.db.models import BigIntegerField, Q, QuerySet
-from django_filters import rest_framework as filters
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
+from django.db.models import Q, QuerySet
 
+from accounts.rest_filters import WholeNumberFilter
 from tasks.states import Status
 
 
-@extend_schema_field(OpenApiTypes.INT)
-class IdFilter(filters.Filter):
+class IdFilter(WholeNumberFilter):
     """Rows that refer to the row of that id; none where there is no such id."""
 
-    field_class = forms.IntegerField
-
     def __init__(self, field_name: str) -> None:
-        super().__init__(field_name, min_value=0, max_value=BigIntegerField.MAX_BIGINT)
+        super().__init__(field_name, min_value=0)
 
 
 def with_status(queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:

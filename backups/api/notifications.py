@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
+from accounts.rest_filters import FilterSet
 from backups.api.owned import Door, NamedSerializer, asker
 from backups.models import Channel, Delivery, Topic
 from backups.notifications import notices
@@ -67,7 +67,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         read_only_fields = fields
 
 
-class ChannelFilter(filters.FilterSet):
+class ChannelFilter(FilterSet):
     class Meta:
         model = Channel
         fields = {"name": ["exact", "icontains"], "kind": ["exact"], "enabled": ["exact"]}

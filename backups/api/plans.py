@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
@@ -13,11 +12,13 @@ from rest_framework.response import Response
 
 from accounts.policy import Verb
 from accounts.rest import ConflictError
+from accounts.rest_filters import FilterSet
 from backups.api.backups import BackupSerializer, started
 from backups.api.lookups import IdFilter
 from backups.api.owned import Door, NamedSerializer
 from backups.api.schema import IDEMPOTENCY_KEY, LOCATION
 from backups.models import Plan
+from backups.models.plans import LONGEST_SECONDS
 from tasks.states import ENDED
 
 
@@ -45,12 +46,16 @@ class PlanSerializer(NamedSerializer[Plan]):
         validators: list[Any] = []  # NamedSerializer says it by field
         extra_kwargs = {
             "max_attempts": {"min_value": 1, "max_value": 100},
-            "deadline_seconds": {"min_value": 1},
-            "stall_seconds": {"min_value": 1},
+            "deadline_seconds": {"min_value": 1, "max_value": LONGEST_SECONDS["deadline_seconds"]},
+            "stall_seconds": {"min_value": 1, "max_value": LONGEST_SECONDS["stall_seconds"]},
+            "lock_wait_seconds": {
+                "min_value": 0,
+                "max_value": LONGEST_SECONDS["lock_wait_seconds"],
+            },
         }
 
 
-class PlanFilter(filters.FilterSet):
+class PlanFilter(FilterSet):
     database = IdFilter(field_name="database_id")
     destination = IdFilter(field_name="destination_id")
 

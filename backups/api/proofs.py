@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
+from accounts.rest_filters import FilterSet
 from backups.api.figures import StatusField, TaskFigures
 from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
@@ -52,7 +53,7 @@ class ProofRequest(serializers.Serializer[Any]):
     backup = RunnableField(queryset=Backup.objects.all())
 
 
-class ProofFilter(filters.FilterSet):
+class ProofFilter(FilterSet):
     backup = filters.UUIDFilter(field_name="backup_id")
     database = IdFilter(field_name="backup__database_id")
     status = filters.ChoiceFilter(choices=Status.choices, method=with_status)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.policy import Verb
 from accounts.rest import VisibleRelatedField
+from accounts.rest_filters import FilterSet
 from backups.api.figures import StatusField, TaskFigures
 from backups.api.lookups import IdFilter, with_status
 from backups.api.owned import UUID_REGEX, Door, Followed, RunnableField, asker
@@ -67,7 +68,7 @@ class RestoreRequest(RestoreInto):
     backup = RunnableField(queryset=Backup.objects.all())
 
 
-class RestoreFilter(filters.FilterSet):
+class RestoreFilter(FilterSet):
     backup = filters.UUIDFilter(field_name="backup_id")
     database = IdFilter(field_name="backup__database_id")
     target = IdFilter(field_name="target_id")

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Verb
+from accounts.rest_filters import FilterSet
 from backups.api.lookups import IdFilter
 from backups.api.owned import Door, NamedSerializer
 from backups.models import Firing, Schedule
@@ -72,7 +73,7 @@ class FiringSerializer(serializers.ModelSerializer[Firing]):
         read_only_fields = fields
 
 
-class ScheduleFilter(filters.FilterSet):
+class ScheduleFilter(FilterSet):
     plan = IdFilter(field_name="plan_id")
     database = IdFilter(field_name="plan__database_id")
     paused = filters.BooleanFilter(field_name="paused_at", lookup_expr="isnull", exclude=True)

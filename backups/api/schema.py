@@ -27,8 +27,6 @@ LOCATION = OpenApiParameter(
 
 
 SAYS = {
-    "400": "A filter or header is not understood; `errors` says which and why.",
-    "404": "There is no such page.",
     "409": "It makes no sense in the present state; `detail` says why and what to do.",
     "422": "It was tried and did not answer as it should; `detail` says why and what to do.",
 }
@@ -46,10 +44,6 @@ class DoorSchema(AutoSchema):
 
     def _problems(self) -> Iterator[str]:
         action = getattr(self.view, "action", "")
-        if action in ("list", "run"):
-            yield "400"
-        if action == "list":
-            yield "404"
         if action in getattr(self.view, "conflicting", ()):
             yield "409"
         if action == "check":

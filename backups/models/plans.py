@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 STALL_MARGIN_SECONDS = 60
+LONGEST_SECONDS = {
+    "deadline_seconds": 366 * 86_400,
+    "stall_seconds": 366 * 86_400,
+    "lock_wait_seconds": 7 * 86_400,
+}
+"""Beyond these somebody has mistyped, and what counts milliseconds in 32 bits breaks."""
 
 
 class Plan(Teamwork):
@@ -71,6 +77,9 @@ class Plan(Teamwork):
             for name in ("max_attempts", "deadline_seconds", "stall_seconds")
             if getattr(self, name) == 0
         }
+        for name, most in LONGEST_SECONDS.items():
+            if (getattr(self, name) or 0) > most:
+                faults[name] = f"Use {most} ({most // 86_400} days) or less."
         kind, level = COMPRESSIONS.get(self.compression), self.compression_level
         if kind and level is not None and level not in kind.levels:
             faults["compression_level"] = _levels(kind)

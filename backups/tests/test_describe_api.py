@@ -31,7 +31,12 @@ def operation(document, method, path) -> dict:
 
 def test_it_works(document):
     assert document["openapi"].startswith("3.")
-    assert document["components"]["schemas"]["Problem"]["required"] == ["type", "title", "status"]
+    assert document["components"]["schemas"]["Problem"]["required"] == [
+        "type",
+        "title",
+        "status",
+        "detail",
+    ]
 
 
 @pytest.mark.parametrize(("method", "path", "body", "answer"), [route[:4] for route in ROUTES])

@@ -173,6 +173,9 @@ def test_a_needed_secret_is_asked_for(api, owner):
         ({"max_attempts": 0}, "max_attempts"),
         ({"deadline_seconds": 0}, "deadline_seconds"),
         ({"stall_seconds": -1}, "stall_seconds"),
+        ({"stall_seconds": 2**31 - 1}, "stall_seconds"),
+        ({"deadline_seconds": 2**63 - 1}, "deadline_seconds"),
+        ({"lock_wait_seconds": 2**31 - 1}, "lock_wait_seconds"),
     ],
 )
 def test_limits_of_a_plan_make_sense(api, owner, plan, change, field):

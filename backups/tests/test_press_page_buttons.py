@@ -65,6 +65,8 @@ def test_a_plan_that_is_off_says_so(press, plan):
 
 def test_one_goes_back_to_the_page_of_the_button(press, plan):
     assert press(f"/plans/{plan.pk}/start", next="/").url == "/"
+    for word in ("plans", '{"a": 1}'):  # relative addresses, and no names of pages
+        assert press(f"/plans/{plan.pk}/start", next=word).status_code == 302
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:1"])

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts import policy
@@ -88,7 +88,7 @@ def go_on(request: HttpRequest, then: str) -> HttpResponseRedirect:
     safe = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return redirect(wanted if safe else then)
+    return HttpResponseRedirect(wanted if safe else then)
 
 
 def _teams(user: User, verb: Verb) -> frozenset[int]:

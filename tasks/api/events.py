@@ -35,13 +35,25 @@ LAST = OpenApiParameter(
 )
 
 
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream",
+    "properties": {
+        "id": {"type": "string", "pattern": NUMBER, "description": "Its `seq`"},
+        "event": {"type": "string", "enum": ["snapshot", "event", "update", "removed", "end"]},
+        "data": {"type": "string", "description": "JSON, as the WebSocket tells it"},
+        "retry": {"type": "integer", "description": "Milliseconds; it stands alone, at first"},
+    },
+}
+
+
 class EventsView(APIView):
     @extend_schema(
         operation_id="task_events",
         parameters=[AFTER, LAST],
         responses={
             (200, "text/event-stream"): OpenApiResponse(
-                OpenApiTypes.STR,
+                EVENT,
                 "`snapshot`, then `event`, `update`, `removed` as the WebSocket tells them, each "
                 "with its `seq` as id; the last is `end`.",
             ),

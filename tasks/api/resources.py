@@ -17,6 +17,7 @@ from accounts.models import User
 from accounts.policy import Verb
 from accounts.rest import ConflictError, TeamScoped
 from accounts.rest.problems import MEDIA_TYPE
+from accounts.rest_filters import FilterSet, WholeNumberFilter
 from tasks import canaries, crews, history, queues, transitions
 from tasks.api.bulk import (
     DRY_RUN,
@@ -40,8 +41,8 @@ from tasks.live import report
 from tasks.models import Event, Task, Worker
 
 
-class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
-    after = django_filters.NumberFilter(
+class EventFilter(FilterSet):
+    after = WholeNumberFilter(
         field_name="seq", lookup_expr="gt", help_text="Only those after this seq of their task"
     )
     least = django_filters.ChoiceFilter(

@@ -187,14 +187,19 @@ def _span(text: str, size: int) -> tuple[int, int] | None:
     found = _RANGE.match(text.replace(" ", "")) if text else None
     if found is None or not any(found.groups()):
         return 0, size
-    first, last = found.groups()
-    if not first:
-        start, end = max(0, size - int(last)), size
-        return (start, end) if int(last) and size else None
-    start, end = int(first), min(size, int(last) + 1) if last else size
-    if last and int(last) < int(first):
+    first, last = (_number(digits) if digits else None for digits in found.groups())
+    if first is None:
+        start, end = max(0, size - (last or 0)), size
+        return (start, end) if last and size else None
+    if last is not None and last < first:
         return 0, size
-    return (start, end) if start < size else None
+    end = size if last is None else min(size, last + 1)
+    return (first, end) if first < size else None
+
+
+def _number(digits: str) -> int:
+    """Any that is longer is beyond every file, and Python reads only so long ones."""
+    return int(digits[:20])
 
 
 async def _blocks(file: Any, left: int) -> AsyncIterator[bytes]:

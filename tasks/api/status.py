@@ -73,7 +73,7 @@ class StatusView(AsyncView):
 
 def _seconds(request: Request) -> int:
     text = request.query_params.get("wait", "0")
-    if not (text.isascii() and text.isdigit()) or int(text[:9]) > LONGEST_WAIT:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > LONGEST_WAIT:
         raise ValidationError({"wait": [f"A whole number of seconds, {LONGEST_WAIT} at most."]})
     return int(text)
 

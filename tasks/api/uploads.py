@@ -21,9 +21,14 @@ TUS = "application/offset+octet-stream"
 BYTES = {TUS: OpenApiTypes.BINARY}
 
 
-def _header(name: str, text: str, *, required: bool = False) -> OpenApiParameter:
+BYTES_OF_FILE = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+
+
+def _header(
+    name: str, text: str, schema: Any = OpenApiTypes.STR, *, required: bool = False
+) -> OpenApiParameter:
     return OpenApiParameter(
-        name, OpenApiTypes.STR, OpenApiParameter.HEADER, required=required, description=text
+        name, schema, OpenApiParameter.HEADER, required=required, description=text
     )
 
 
@@ -31,12 +36,18 @@ def _problem(text: str) -> OpenApiResponse:
     return OpenApiResponse(OpenApiTypes.OBJECT, text)
 
 
-VERSION = _header("Tus-Resumable", "1.0.0", required=True)
-OFFSET = _header("Upload-Offset", "The number of the first byte that is sent", required=True)
-LENGTH = _header("Upload-Length", "Bytes of the whole file")
+def _word(word: str) -> dict[str, Any]:
+    return {"type": "string", "enum": [word]}
+
+
+VERSION = _header("Tus-Resumable", "Of the protocol", _word("1.0.0"), required=True)
+OFFSET = _header(
+    "Upload-Offset", "The number of the first byte that is sent", BYTES_OF_FILE, required=True
+)
+LENGTH = _header("Upload-Length", "Bytes of the whole file", BYTES_OF_FILE)
 CHECKSUM = _header("Upload-Checksum", "sha1, sha256, crc32 or md5, and the digest in base64")
 METADATA = _header("Upload-Metadata", "job, filename, options (JSON), sha256; values in base64")
-DEFER = _header("Upload-Defer-Length", "1: the length is told later")
+DEFER = _header("Upload-Defer-Length", "1: the length is told later", _word("1"))
 CONCAT = _header("Upload-Concat", "`partial`, or `final;` and the addresses of the parts")
 
 GONE = {
@@ -72,6 +83,7 @@ class _InFront(APIView):
 class UploadsView(_InFront):
     @extend_schema(
         operation_id="task_upload_create",
+        auth=[{"jwtAuth": []}, {"cookieAuth": []}],  # type: ignore[list-item]
         parameters=[VERSION, LENGTH, DEFER, METADATA, CONCAT, CHECKSUM],
         request=BYTES,
         responses={

@@ -8,7 +8,6 @@ from __future__ import annotations
 from copy import copy
 from typing import Any, ClassVar, cast
 
-import django_filters
 from django.db import IntegrityError, transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status, viewsets
@@ -19,6 +18,7 @@ from rest_framework.response import Response
 from accounts.models import Team, User
 from accounts.policy import Verb
 from accounts.rest import TeamScoped, TeamworkSerializer
+from accounts.rest_filters import FilterSet
 from tasks.models import Webhook, WebhookDelivery
 from tasks.webhooks import notices
 
@@ -104,7 +104,7 @@ class WebhookDeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
         read_only_fields = fields
 
 
-class WebhookFilter(django_filters.FilterSet):  # type: ignore[misc]
+class WebhookFilter(FilterSet):
     class Meta:
         model = Webhook
         fields: ClassVar[dict[str, list[str]]] = {

@@ -207,6 +207,12 @@ def test_a_form_without_a_script_sends_the_file(web, owner, password):
         again = browser.post(
             address, files={"file": ("a.txt", b"abc\n")}, headers={"Referer": str(page.url)}
         )
+        for nowhere in ("http://[", "//\u2100/"):
+            refused = browser.post(
+                address, files={"file": ("a.txt", b"")}, headers={"Referer": nowhere.encode()}
+            )
+            assert refused.status_code == 409
+            assert 'href="/files/"' in refused.text
     assert again.status_code == 409
     assert "complete" in again.text
     assert f'href="/files/{task.pk}/send"' in again.text

@@ -55,14 +55,18 @@ async def answer_problem(send: Send, error: UploadError, *, head: bool = False) 
 
 async def answer_page(send: Send, error: UploadError, *, back: str) -> None:
     """The refusal for a person; `back` is where they came from, if that is a page of ours."""
-    place = urlsplit(back).path
-    context = {
-        "sentence": error.sentence,
-        "back": place if place.startswith("/files/") else "/files/",
-    }
+    context = {"sentence": error.sentence, "back": _page_here(back)}
     body = await sync_to_async(render_to_string)("tasks/refused.html", context)
     headers = {"Content-Type": "text/html; charset=utf-8", **error.headers}
     await answer(send, error.status, headers, body.encode())
+
+
+def _page_here(address: str) -> str:
+    try:
+        path = urlsplit(address).path
+    except ValueError:  # no address at all
+        path = ""
+    return path if path.startswith("/files/") else "/files/"
 
 
 _TITLES = {tus.MISMATCH: "Checksum Mismatch"}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accounts import policy, tokens
+from accounts import policy, reading, tokens
 from accounts.errors import InvalidTokenError
 from accounts.models import Team, User
 from accounts.policy import Verb
+from accounts.reading import UnreadableError
 from tasks.live import access
 from tasks.models import Upload
 from tasks.uploads import options, sessions, tus
@@ -122,11 +122,14 @@ def _options(text: str) -> Mapping[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = reading.json_of(text)
+    except UnreadableError:
         found = None
     if not isinstance(found, dict):
         raise UploadError(400, "Upload-Metadata: options should be a JSON object.")
+    if faults := reading.faults_of({"options": found}):
+        told = " ".join(f"{name}: {' '.join(texts)}" for name, texts in faults.items())
+        raise UploadError(400, f"Upload-Metadata: {told}")
     return found
 
 

@@ -37,7 +37,10 @@ def join(upload: Upload, addresses: Sequence[str]) -> None:
 
 
 def _part(address: str, upload: Upload) -> Upload:
-    path = urlsplit(address).path
+    try:
+        path = urlsplit(address).path
+    except ValueError:  # no address at all
+        raise refusals.unknown() from None
     pk = capability.opened(path.removeprefix(capability.PATH))
     part = Upload.objects.filter(pk=pk, owner=upload.owner).first() if pk else None
     if part is None:

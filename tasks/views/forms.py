@@ -9,6 +9,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from accounts import reading
+from accounts.reading import UnreadableError
 from tasks import registry
 from tasks.registry import Job
 from tasks.uploads import options
@@ -45,9 +47,12 @@ class JsonField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         try:
-            return json.loads(value) if value else None
-        except ValueError:
+            found = reading.json_of(value) if value else None
+        except UnreadableError:
             raise ValidationError("This should be JSON.") from None
+        if faults := reading.faults_of(found):
+            raise ValidationError([text for texts in faults.values() for text in texts])
+        return found
 
 
 def field_of(name: str, schema: Schema, *, needed: bool) -> forms.Field:

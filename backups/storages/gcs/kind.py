@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accounts import reading
+from accounts.reading import UnreadableError
 from backups.storages import keys
 from backups.storages.kind import Kind
 
@@ -34,8 +36,8 @@ def _refusal(secret: str) -> str:
     """Only keys of service accounts are taken: other kinds of credentials name files, addresses or
     programs that this machine would use for whoever typed them."""
     try:
-        key = json.loads(secret)
-    except ValueError:
+        key = reading.json_of(secret)
+    except UnreadableError:
         return "This is no JSON; enter the whole key file."
     if not isinstance(key, dict) or key.get("type") != "service_account":
         return "This is no key of a service account."

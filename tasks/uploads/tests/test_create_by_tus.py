@@ -27,6 +27,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
         {"Upload-Length": "5", "Upload-Metadata": encoded(job="no-such-job")},
         {"Upload-Length": "5", "Upload-Metadata": encoded(job="toy-file", options="[")},
         {"Upload-Length": "5", "Upload-Metadata": encoded(job="toy-file", options='{"no": 1}')},
+        {"Upload-Length": "5", "Upload-Metadata": encoded(job="toy-file", options="[" * 30_000)},
+        {"Upload-Length": "5", "Upload-Metadata": encoded(job="inspect", options='{"a": NaN}')},
+        {"Upload-Length": "5", "Upload-Metadata": encoded(job="inspect", options='{"\\ud800": 1}')},
         {"Upload-Length": "5", "Upload-Concat": "half"},
     ],
 )

@@ -92,6 +92,12 @@ def test_a_range_that_is_not_there_is_told_and_nonsense_is_passed_over(service, 
         assert fetch(service, done, Range=asked).status_code == 200
 
 
+def test_a_range_may_have_any_number_of_digits(service, done):
+    for asked, status in ((f"bytes={'9' * 5000}-", 416), (f"bytes=9-{'9' * 5000}", 206)):
+        assert fetch(service, done, Range=asked).status_code == status
+    assert fetch(service, done, Range=f"bytes=-{'9' * 5000}").content == REVERSED
+
+
 def test_a_range_of_what_has_changed_is_the_whole(service, done):
     assert fetch(service, done, Range="bytes=0-9", If_Range='"other"').status_code == 200
     etag = fetch(service, done).headers["ETag"]
