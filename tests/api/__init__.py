@@ -1,0 +1,1 @@
+"""The whole REST door against its own OpenAPI document: what it answers, and whom."""
