@@ -23,7 +23,7 @@ from tests.fuzzing import drawing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DRAWN = 16
+DRAWN = 12
 
 TEXTS = st.sampled_from(
     [
