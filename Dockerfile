@@ -9,11 +9,14 @@ RUN mkdir -p /etc/postgresql-common/createcluster.d \
         mariadb-client mariadb-server-core \
     && rm -rf /var/lib/apt/lists/*
 
-RUN useradd --system --uid 10001 --home-dir /var/lib/backdrop --create-home backdrop
+# Volumes belong to whom their folders belong to here.
+RUN useradd --system --uid 10001 --home-dir /var/lib/backdrop --create-home backdrop \
+    && install --directory --owner=backdrop --mode=700 /var/lib/backdrop/backups
 WORKDIR /srv/backdrop
 COPY requirements.txt .
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
 COPY . .
+RUN ln --symbolic /srv/backdrop/scripts/backdrop /usr/local/bin/backdrop
 
 ENV VAR_DIR=/var/lib/backdrop HOST=0.0.0.0 PORT=8000 PYTHONUNBUFFERED=1
 USER backdrop

@@ -37,10 +37,11 @@ fmt: dev-environment ## format the code
 proto: dev-environment ## generate the gRPC stubs from proto/
 	@sh scripts/proto.sh
 
-bench: dev-environment ## measure backups and the engine beside what people use otherwise
+bench: dev-environment ## measure backups, the engine and uploads beside what people use otherwise
 	@$(PYTHON) scripts/system.py need bench
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.engine
+	@$(BIN)/python -m benchmarks.uploads
 
 chaos: dev-environment ## kill everything under load, on SQLite and on PostgreSQL, for about ten minutes
 	@$(PYTHON) scripts/system.py need test
@@ -50,7 +51,7 @@ lock: dev-environment ## pin requirements*.txt anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove .venv, caches and build leftovers; var/ with your data stays
-	@rm -rf .venv .bench-venv tests/uploads/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench-venv tests/uploads/node_modules benchmarks/uploads/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment: python

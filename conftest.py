@@ -31,9 +31,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ALONE = (
     "tests/chaos/",
-    "tests/browser/",
+    "tests/browser/test_follow_live.py",
     "tasks/tests/test_cancel_task.py",
     "tasks/tests/test_cost_little.py",
+    "tasks/tests/test_hand_out_tokens.py",
+    "tasks/tests/test_poll_from_redis.py",
     "tasks/tests/test_stop_workers.py",
     "tasks/tests/test_survive_death.py",
     "tasks/tests/test_wake_workers.py",
@@ -44,10 +46,30 @@ ALONE = (
 """Files whose tests measure time, or take the whole machine; see `tests/run.py`."""
 
 
+LONG = (
+    "backups/tests/test_run_scheduler.py",
+    "backdrop_site/tests/test_run_up.py",
+    "backdrop_site/tests/test_run_demo.py",
+    "tests/uploads/",
+    "tests/browser/",
+    "backups/tests/test_restore_dump.py",
+    "backups/tests/test_keep_mysql.py",
+    "backdrop_site/tests/test_run_readme.py",
+    "backdrop_site/tests/test_run_make.py",
+)
+"""Files that take longest: they come first, so that in the end nobody waits for one of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
+    items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(nodeid: str) -> int:
+    turns = (turn for turn, name in enumerate(LONG) if nodeid.startswith(name))
+    return next(turns, len(LONG))
 
 
 # accounts: who is asking --------------------------------------------------------------------------

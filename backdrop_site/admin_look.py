@@ -82,6 +82,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _rows("Tasks", "pending_actions", "tasks_task"),
                     _rows("Webhooks", "webhook", "tasks_webhook"),
+                    _rows("Upload limits", "data_usage", "tasks_uploadlimit"),
                     _rows("Workers", "memory", "tasks_worker"),
                     _rows("Pauses", "pause_circle", "tasks_pause"),
                 ],

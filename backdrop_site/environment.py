@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,39 +23,16 @@ ELSEWHERE = (
     "ADMIN_USERNAME",
     "ADMIN_PASSWORD",
     "ADMIN_PASSWORD_FILE",
-    "DB_PASSWORD",
-    "REDIS_PASSWORD",
-    "GRAFANA_PASSWORD",
-    "EXAMPLE_PASSWORD",
-    "STORAGE",
-    "S3_ENDPOINT",
-    "S3_BUCKET",
-    "S3_REGION",
-    "S3_USE_PATH_STYLE",
-    "S3_ACCESS_KEY",
-    "S3_ACCESS_KEY_FILE",
-    "S3_SECRET_KEY",
-    "S3_SECRET_KEY_FILE",
-    "GCS_BUCKET",
-    "GCS_ENDPOINT",
-    "GCS_BILLED_PROJECT",
-    "GCS_CREDENTIALS",
-    "GCS_CREDENTIALS_FILE",
-    "POSTGRES_URL",
-    "POSTGRES_URL_FILE",
-    "MYSQL_URL",
-    "MYSQL_URL_FILE",
-    "BACKUP_SCHEDULE",
-    "SLACK_WEBHOOK_URL",
-    "SLACK_WEBHOOK_URL_FILE",
-    "NOTIFY_URLS",
-    "NOTIFY_URLS_FILE",
+    "SECRETS_DIR",
     "DB_URL_FILE",
     "REDIS_URL_FILE",
     "FILE_S3_ACCESS_KEY_FILE",
     "FILE_S3_SECRET_KEY_FILE",
 )
-"""Settings that others read: `firststart`, and docker-compose.yml."""
+"""Settings that others read: `firststart` (beside those of `backups.variables`), and
+docker-compose.yml."""
+OF_COMPOSE = "COMPOSE_"
+"""Begins names that Docker Compose itself reads from the same file."""
 UNTOLD = ("REDIS_URL", "FILE_S3_SECRET_KEY")
 """Those whose value may hold a password."""
 EXPECTED = {
@@ -69,7 +47,8 @@ PORT = validate.Range(0, 65535, error="a port number, 0 to 65535")
 SOME = validate.Range(1, error="1 or more")
 NOT_NEGATIVE = validate.Range(0, error="0 or more")
 HOST = validate.Regexp(r"[A-Za-z0-9._:-]*\Z", error="an address or a host name alone")
-REDIS = validate.Regexp(r"((redis|rediss|unix)://\S+)?\Z", error="redis://host:6379/0")
+_REDIS_URL = re.compile(r"((redis|rediss|unix)://\S+)?\Z")
+REDIS = validate.Regexp(_REDIS_URL, error="redis://host:6379/0")
 LEVEL = validate.OneOf([*LEVELS, *map(str.lower, LEVELS)], error=f"one of {', '.join(LEVELS)}")
 
 
@@ -154,6 +133,22 @@ def read_database(url: str) -> dict[str, Any]:
     return parsed
 
 
+def read_redis(env: Env) -> str:
+    """REDIS_URL, else what the file named by REDIS_URL_FILE holds; empty where neither is set.
+
+    Raises ImproperlyConfigured for a file that holds something else, which it doesn't repeat.
+    """
+    said: str = env.str("REDIS_URL", "", validate=REDIS)
+    if said:
+        return said
+    kept = _from_file("REDIS_URL")
+    if not _REDIS_URL.match(kept):
+        raise ImproperlyConfigured(
+            f"REDIS_URL_FILE: {os.environ['REDIS_URL_FILE']} should hold {REDIS.error}."
+        )
+    return kept
+
+
 def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:
     """Refuse to start with values that make no sense, or names in `file` that nothing reads.
 
@@ -162,7 +157,11 @@ def report(env: Env, *, file: Path, also: Sequence[str] = ()) -> frozenset[str]:
     """
     known = {*env.dump(), *also}
     known |= {name for secret in SECRET_NAMES for name in (secret, f"{secret}_FILE")}
-    lines = [_unknown(name, file, known) for name in dotenv_values(file) if name not in known]
+    lines = [
+        _unknown(name, file, known)
+        for name in dotenv_values(file)
+        if name not in known and not name.startswith(OF_COMPOSE)
+    ]
     try:
         env.seal()
     except EnvValidationError as error:

@@ -11,6 +11,7 @@ from environs import Env
 
 from backdrop_site import admin_look, environment
 from backdrop_site.environment import given, read_secret
+from backups import variables
 
 VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,12 +32,12 @@ GRPC_TLS_KEY = env.str("GRPC_TLS_KEY", "")
 METRICS_PORT = env.int("METRICS_PORT", 9090, validate=environment.PORT)
 WEB_METRICS_PORT = env.int("WEB_METRICS_PORT", None, validate=environment.PORT)
 WORKERS = env.int("WORKERS", 3, validate=environment.SOME)
-REDIS_URL = env.str("REDIS_URL", "", validate=environment.REDIS) or given("REDIS_URL")
+REDIS_URL = environment.read_redis(env)
 BACKUP_DIR = Path(env.str("BACKUP_DIR", str(VAR_DIR / "backups"))).resolve()
 UPLOAD_DIR = VAR_DIR / "uploads"
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 20 * 2**30, validate=environment.SOME)
 UPLOAD_QUOTA_BYTES = env.int("UPLOAD_QUOTA_BYTES", 100 * 2**30, validate=environment.SOME)
-UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 100, validate=environment.SOME)
+UPLOAD_SESSIONS = env.int("UPLOAD_SESSIONS", 1000, validate=environment.SOME)
 UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", 24 * 3600, validate=environment.SOME)
 UPLOAD_IDLE_SECONDS = env.float("UPLOAD_IDLE_SECONDS", 60.0, validate=environment.SOME)
 RESULT_EXPIRES_SECONDS = env.int("RESULT_EXPIRES_SECONDS", 7 * 24 * 3600, validate=environment.SOME)
@@ -104,7 +105,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # what is in it is found where its pages are
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -232,6 +233,7 @@ SPECTACULAR_SETTINGS = {
 
 # Live updates and cache -------------------------------------------------------------------------
 if REDIS_URL:
+    # For code of yours: our own sockets hear of news by pub/sub and read the rest (tasks/live).
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -302,4 +304,6 @@ LOGGING = {
 
 PROGRAM_PATH = os.environ.get("PATH", "")
 
-KNOWN_NAMES = environment.report(env, file=BASE_DIR / ".env", also=environment.ELSEWHERE)
+KNOWN_NAMES = environment.report(
+    env, file=BASE_DIR / ".env", also=(*environment.ELSEWHERE, *variables.names())
+)

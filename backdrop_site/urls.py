@@ -6,6 +6,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backdrop_site.status import StatusView
 
+# Not as the apps are loaded: workers have no pages, and each attempt is a fork of all they load.
+admin.autodiscover()
+
 urlpatterns = [
     path("statusz", StatusView.as_view(), name="statusz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

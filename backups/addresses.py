@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backups import storages
 from backups.models import Database, Destination
 from backups.pipeline.engines import ENGINES
 
@@ -26,9 +27,9 @@ def moves_database(database: Database, changes: Mapping[str, Any]) -> bool:
 def moves_destination(destination: Destination, changes: Mapping[str, Any]) -> bool:
     """The same for the secret of a destination."""
     options = changes.get("options", destination.options)
-    address = ("endpoint", "access_key")
     return _differs(destination, changes, "kind") or any(
-        options.get(name) != destination.options.get(name) for name in address
+        options.get(name) != destination.options.get(name)
+        for name in storages.kind_of(destination.kind).guarded
     )
 
 

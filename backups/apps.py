@@ -7,6 +7,6 @@ class BackupsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from backups import first_start
+        from backups.checks import check_environment
 
-        checks.register(first_start.check_environment)
+        checks.register(check_environment)

@@ -3,67 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from backups.pipeline.engines import ENGINES
+from backups.pipeline.engine import Engine
 
 PLACE = re.compile(
     r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/:?\[\]]*)(?::(?P<port>\d{1,5}))?"
     r"(?:/(?P<dbname>[^?/]*))?(?:\?(?P<query>.*))?"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
-    """What such a variable may say."""
-
-    name: str
-    engine: str
-    schemes: tuple[str, ...]
-    tls: tuple[str, ...]
-    """Parameters that say how TLS is used."""
-    tls_words: Mapping[str, str]
-    """What the engine's own client calls the words of its row."""
-    socket: str
-    """The parameter that names a Unix socket, or its folder."""
-    named_by_user: bool
-    """Whether a database that isn't named is called like its user, as its clients have it."""
-    form: str
-
-    def malformed(self) -> ImproperlyConfigured:
-        return ImproperlyConfigured(f"{self.name} should be {self.form} if wanted.")
-
-
-VARIABLES = (
-    Variable(
-        name="POSTGRES_URL",
-        engine="postgres",
-        schemes=("postgres", "postgresql"),
-        tls=("sslmode",),
-        tls_words={},
-        socket="host",
-        named_by_user=True,
-        form="postgres://user:password@host:5432/name, with ?sslmode=",
-    ),
-    Variable(
-        name="MYSQL_URL",
-        engine="mysql",
-        schemes=("mysql", "mariadb"),
-        tls=("ssl-mode", "sslmode"),
-        tls_words={
-            "disabled": "disable",
-            "preferred": "prefer",
-            "required": "require",
-            "verify-identity": "verify-full",
-        },
-        socket="socket",
-        named_by_user=False,
-        form="mysql://user:password@host:3306/name, with ?ssl-mode=",
-    ),
 )
 
 
@@ -83,38 +32,44 @@ class Address:
         return f"<{self.username}@{self.host}:{self.port}/{self.dbname}>"
 
     @classmethod
-    def parse(cls, url: str, variable: Variable) -> Address:
+    def parse(cls, url: str, engine: Engine) -> Address:
         """Percent-encoded or not: the last `@` ends the password, whatever stands before it.
 
         Raises ImproperlyConfigured, which doesn't repeat the password.
         """
+        told = engine.url
         scheme, _, rest = url.strip().partition("://")
         login, _, place = rest.rpartition("@")
         found = PLACE.fullmatch(place)
         username, _, password = (unquote(part) for part in login.partition(":"))
-        if scheme not in variable.schemes or not found or not username:
-            raise variable.malformed()
+        if scheme not in told.schemes or not found or not username:
+            raise _malformed(engine)
         query = dict(parse_qsl(found["query"] or ""))
-        socket = query.pop(variable.socket, "127.0.0.1")
-        dbname = unquote(found["dbname"] or "") or (username if variable.named_by_user else "")
-        port = int(found["port"] or ENGINES[variable.engine].default_port)
+        socket = query.pop(told.socket, "127.0.0.1")
+        dbname = unquote(found["dbname"] or "") or (username if told.named_by_user else "")
+        port = int(found["port"] or engine.default_port)
         if not dbname or not 0 < port < 65536:
-            raise variable.malformed()
+            raise _malformed(engine)
         return cls(
-            engine=variable.engine,
+            engine=engine.name,
             host=unquote(found["host"]).strip("[]") or socket,
             port=port,
             dbname=dbname,
             username=username,
             password=password,
-            sslmode=_tls(query, variable),
+            sslmode=_tls(query, engine),
         )
 
 
-def _tls(query: dict[str, str], variable: Variable) -> str:
+def _tls(query: dict[str, str], engine: Engine) -> str:
     """The engine's word, in either case, or its client's own for the same."""
-    typed = [query.pop(name).lower().replace("_", "-") for name in variable.tls if name in query]
-    words = [variable.tls_words.get(word, word) for word in typed]
-    if query or len(words) > 1 or not {*words} <= {*ENGINES[variable.engine].tls_modes}:
-        raise variable.malformed()
+    told = engine.url
+    typed = [query.pop(name).lower().replace("_", "-") for name in told.tls if name in query]
+    words = [told.tls_words.get(word, word) for word in typed]
+    if query or len(words) > 1 or not {*words} <= {*engine.tls_modes}:
+        raise _malformed(engine)
     return words[0] if words else ""
+
+
+def _malformed(engine: Engine) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{engine.url.variable} should be {engine.url.form} if wanted.")

@@ -5,42 +5,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.core import checks
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.fields import Secret
 from accounts.models import Team
-from backups import database_urls, moments, storages
-from backups.database_urls import Address, Variable
+from backups import moments, storages
+from backups.database_urls import Address
 from backups.models import Channel, Database, Destination, Plan, Schedule
 from backups.models.names import NAME_PATTERN
+from backups.pipeline.engine import Engine
+from backups.pipeline.engines import ENGINES
+from backups.storages import Kind
 
-VARIABLES = {
-    "local": {"folder": "BACKUP_DIR"},
-    "s3": {
-        "bucket": "S3_BUCKET",
-        "endpoint": "S3_ENDPOINT",
-        "region": "S3_REGION",
-        "path_style": "S3_USE_PATH_STYLE",
-        "access_key": "S3_ACCESS_KEY",
-        "secret": "S3_SECRET_KEY",
-    },
-    "gcs": {
-        "bucket": "GCS_BUCKET",
-        "endpoint": "GCS_ENDPOINT",
-        "payer": "GCS_BILLED_PROJECT",
-        "secret": "GCS_CREDENTIALS",
-    },
-}
-"""For each kind of destination which variable an option comes from."""
-SECRETS = {"S3_ACCESS_KEY", "S3_SECRET_KEY", "GCS_CREDENTIALS"}
-"""Those that may be in files."""
+HERE = "local"
+"""The kind whose folder is the setting BACKUP_DIR, which has a default and is made."""
 
 # An address may hold commas itself (mailto://…?to=a,b), so only one before a scheme separates.
 _BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")
@@ -56,26 +39,26 @@ def begin(team: Team, *, first: bool) -> None:
     """
     if not first:
         return
-    kind, options, secret = _storage()
-    if kind == "local":
+    kind, options, secret = storage()
+    if kind == HERE:
         settings.BACKUP_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     destination = Destination.objects.create(
         team=team, name=kind, kind=kind, options=options, secret=secret
     )
-    cron = _cron()
-    for address in filter(None, map(_address, database_urls.VARIABLES)):
-        plan = _database(team, destination, address)
-        if cron:
-            Schedule.objects.create(team=team, plan=plan, cron=cron)
-    for channel in _channels():
+    when = cron()
+    for found in filter(None, map(address, ENGINES.values())):
+        plan = _database(team, destination, found)
+        if when:
+            Schedule.objects.create(team=team, plan=plan, cron=when)
+    for channel in (*slack(), *others()):
         channel.team = team
         channel.save()
 
 
 def mistakes() -> Iterator[str]:
     """What in these variables makes no sense: one sentence each, by the variable's name."""
-    addresses = [partial(_address, variable) for variable in database_urls.VARIABLES]
-    parts: tuple[Callable[[], object], ...] = (_storage, *addresses, _cron, _channels)
+    addresses = [partial(address, engine) for engine in ENGINES.values()]
+    parts: tuple[Callable[[], object], ...] = (storage, *addresses, cron, slack, others)
     for part in parts:
         try:
             part()
@@ -83,14 +66,9 @@ def mistakes() -> Iterator[str]:
             yield str(error)
 
 
-def check_environment(**options: object) -> list[checks.CheckMessage]:
-    """System check: they are used once, but mistakes in them can be told at any time."""
-    return [checks.Error(sentence, id="backups.E001") for sentence in mistakes()]
-
-
-def _storage() -> tuple[str, dict[str, object], str]:
+def storage() -> tuple[str, dict[str, object], str]:
     """Kind, options and secret of the first destination."""
-    kind = os.environ.get("STORAGE", "") or "local"
+    kind = os.environ.get("STORAGE", "") or HERE
     if kind not in storages.KINDS:
         raise ImproperlyConfigured(f"STORAGE should be one of {', '.join(storages.KINDS)}.")
     options = _options(kind)
@@ -98,41 +76,49 @@ def _storage() -> tuple[str, dict[str, object], str]:
     try:
         storages.validated(kind, options, secret)
     except storages.OptionsError as error:
-        told = [f"{VARIABLES[kind].get(name, name)}: {why}" for name, why in error.fields.items()]
+        variables = storages.KINDS[kind].variables
+        told = [f"{variables.get(name, name)}: {why}" for name, why in error.fields.items()]
         raise ImproperlyConfigured(" ".join(told)) from None
     return kind, options, secret
 
 
-def _address(variable: Variable) -> Address | None:
-    url = _given(variable.name)
-    return Address.parse(url, variable) if url else None
+def address(engine: Engine) -> Address | None:
+    """The database of that engine; None where the variable is not set."""
+    url = _given(engine.url.variable)
+    return Address.parse(url, engine) if url else None
 
 
-def _cron() -> str:
-    cron = os.environ.get("BACKUP_SCHEDULE", "").strip()
+def cron() -> str:
+    """When the plans run; empty where nothing says so."""
+    said = os.environ.get("BACKUP_SCHEDULE", "").strip()
     try:
-        if cron:
-            Schedule(cron=cron).timing()
+        if said:
+            Schedule(cron=said).timing()
     except moments.TimingError as error:
         raise ImproperlyConfigured(
             f"BACKUP_SCHEDULE should be a cron expression. {error}"
         ) from None
-    return cron
+    return said
 
 
-def _channels() -> list[Channel]:
-    """Not yet saved; their addresses are secrets, so no mistake repeats one."""
-    slack = _given("SLACK_WEBHOOK_URL")
-    found = [_channel("SLACK_WEBHOOK_URL", "slack", Channel.Kind.SLACK, slack)] if slack else []
-    others = [each for each in _BETWEEN.split(_given("NOTIFY_URLS").strip(", ")) if each]
-    return found + [
-        _channel("NOTIFY_URLS", f"notify-{number}", Channel.Kind.APPRISE, address)
-        for number, address in enumerate(others, 1)
+def slack() -> list[Channel]:
+    """The one of SLACK_WEBHOOK_URL, not yet saved, where that is set."""
+    hook = _given("SLACK_WEBHOOK_URL")
+    return [_channel("SLACK_WEBHOOK_URL", "slack", Channel.Kind.SLACK, hook)] if hook else []
+
+
+def others() -> list[Channel]:
+    """Those of NOTIFY_URLS, not yet saved."""
+    urls = [each for each in _BETWEEN.split(_given("NOTIFY_URLS").strip(", ")) if each]
+    return [
+        _channel("NOTIFY_URLS", f"notify-{number}", Channel.Kind.APPRISE, url)
+        for number, url in enumerate(urls, 1)
     ]
 
 
-def _channel(variable: str, name: str, kind: Channel.Kind, address: str) -> Channel:
-    channel = Channel(name=name, kind=kind, address=Secret(address))
+def _channel(variable: str, name: str, kind: Channel.Kind, url: str) -> Channel:
+    """The address is a secret, so no mistake repeats it."""
+    channel = Channel(name=name, kind=kind, address=Secret(url))
     try:
         channel.clean()
     except ValidationError as error:
@@ -140,21 +126,20 @@ def _channel(variable: str, name: str, kind: Channel.Kind, address: str) -> Chan
     return channel
 
 
-def _options(kind: str) -> dict[str, object]:
+def _options(name: str) -> dict[str, object]:
     """What the variables of that kind say, the secret among it."""
-    if kind == "local":
+    if name == HERE:
         return {"folder": str(settings.BACKUP_DIR)}
-    told = storages.KINDS[kind].schema["properties"]
-    found = {name: _said(variable, told.get(name)) for name, variable in VARIABLES[kind].items()}
-    return {name: value for name, value in found.items() if value != ""}
+    kind = storages.KINDS[name]
+    found = {option: _said(kind, option) for option in kind.variables}
+    return {option: value for option, value in found.items() if value != ""}
 
 
-def _said(variable: str, told: Mapping[str, Any] | None) -> object:
-    """What a variable says; `told` is the schema of its option, None for a secret."""
-    if variable in SECRETS:
-        return _given(variable)
-    said = os.environ.get(variable, "")
-    if said and told and told["type"] == "boolean":
+def _said(kind: Kind, option: str) -> object:
+    """What the variable of an option says."""
+    variable = kind.variables[option]
+    said = _given(variable) if kind.in_file(option) else os.environ.get(variable, "")
+    if said and kind.schema["properties"].get(option, {}).get("type") == "boolean":
         if said.strip().lower() not in SAID:
             raise ImproperlyConfigured(f"{variable} should be true or false.")
         return SAID[said.strip().lower()]

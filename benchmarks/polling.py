@@ -1,8 +1,9 @@
 """`python -m benchmarks.polling`: status polls of one web process, asked by wrk beside it.
 
 POLLING_SECONDS (default 10) a row, POLLING_CONNECTIONS (default 32) at once, each row in a process
-of its own: the quick way and the view, and the quick way for who has the answer (ETag) already; on
-SQLite, without Redis and with it.
+of its own: the quick way and the view, and the quick way for who has the answer (ETag) already; all
+about one task, and each request about one of POLLING_TASKS (default 500) by chance; on SQLite,
+without Redis and with it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = int(os.environ.get("POLLING_SECONDS", "10"))
 CONNECTIONS = int(os.environ.get("POLLING_CONNECTIONS", "32"))
+TASKS = int(os.environ.get("POLLING_TASKS", "500"))
+_ANY = """
+request = function() return wrk.format("GET", paths[math.random(#paths)]) end
+"""
 _P95 = """
 done = function(summary, latency, requests)
   local bad = summary.errors.status + summary.errors.connect + summary.errors.read
@@ -39,8 +44,8 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("wrk is missing: apt-get install wrk")
     print(f"{CONNECTIONS} connections, {SECONDS} s each\n")
-    print("| | Redis | requests/s | p95 ms | errors | CPU ms each |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |", flush=True)
+    print("| | tasks | Redis | requests/s | p95 ms | errors | CPU ms each |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backdrop-polling-")))
         redis = stack.enter_context(redis_server(folder))
@@ -78,31 +83,33 @@ def site() -> None:
     team = Team.objects.create(name="bench")
     user = User.objects.create(username="bench", email="bench@example.org")
     Membership.objects.create(user=user, team=team, role=Role.ADMIN)
-    path = f"/task/status/{running_task(team).task.pk}"
+    paths = [f"/task/status/{running_task(team).task.pk}" for _ in range(TASKS)]
     bearer = {"Authorization": f"Bearer {token_of(user)}"}
     redis = "yes" if settings.REDIS_URL else "no"
     here = {"DJANGO_SETTINGS_MODULE": "backdrop_site.settings"}
-    for name, address, known in (
-        ("quick", path, False),
-        ("quick, ETag", path, True),
-        ("view", f"{path}?wait=0", False),
+    for name, asked, known in (
+        ("quick", paths[:1], False),
+        ("quick", paths, False),
+        ("quick, ETag", paths[:1], True),
+        ("view", [f"{paths[0]}?wait=0"], False),
     ):
         with web_process(Path(tempfile.mkdtemp(dir=settings.VAR_DIR)), **here) as web:
-            answer = httpx.get(web.url + address, headers=bearer)
+            answer = httpx.get(web.url + asked[0], headers=bearer)
             etag = {"If-None-Match": answer.headers["ETag"]} if known else {}
-            figures = _asked(web, address, {**bearer, **etag})
-            print(f"| {name} | {redis} | {figures} |", flush=True)
+            figures = _asked(web, asked, {**bearer, **etag})
+            print(f"| {name} | {len(asked)} | {redis} | {figures} |", flush=True)
 
 
-def _asked(web: Web, path: str, headers: dict[str, str]) -> str:
+def _asked(web: Web, paths: list[str], headers: dict[str, str]) -> str:
     """The headers go by a file: a token has no business in a list of processes."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         lines = [f'wrk.headers["{name}"] = [[{value}]]' for name, value in headers.items()]
-        script.write("\n".join([*lines, _P95]))
+        listed = ", ".join(f'"{path}"' for path in paths)
+        script.write("\n".join([*lines, f"paths = {{{listed}}}", _ANY, _P95]))
         script.flush()
         options = ["-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", script.name]
         before = cpu_of(web.process.pid)
-        command = ["wrk", *options, web.url + path]
+        command = ["wrk", *options, web.url]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         spent = cpu_of(web.process.pid) - before
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.sockets`: from a write in the database to the clients of one web process.
+"""`python -m benchmarks.sockets`: from a report of progress, written to the database, to clients
+of one web process.
 
 SOCKETS (default 500) of them are open, in two ways: each on a task of its own, of which WRITES
 (default 50) a second change; and all on one and the same, which changes four times a second. Both
@@ -17,11 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
-from backups.pipeline.scratch import ScratchPostgres
+from backups.pipeline.postgres.scratch import ScratchPostgres
 from tests.redis import redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +33,7 @@ WRITES = float(os.environ.get("WRITES", "50"))
 SECONDS = float(os.environ.get("SOCKETS_SECONDS", "10"))
 SAME_WRITES = 4.0
 QUIET = 3.0
-_WRITTEN = re.compile(r'"message":"written (\d+\.\d+)"')
+_WRITTEN = re.compile(rb'"message":"written (\d+\.\d+)"')
 
 
 def main() -> None:
@@ -92,10 +95,9 @@ def site() -> None:
     here = {"DJANGO_SETTINGS_MODULE": "backdrop_site.settings"}
     for name, chosen, pace in (("own", tasks, WRITES), ("one", tasks[:1], SAME_WRITES)):
         with web_process(Path(tempfile.mkdtemp(dir=settings.VAR_DIR)), **here) as web:
-            base = f"ws://{web.netloc}/ws/tasks/"
-            paths = [base + chosen[n % len(chosen)] for n in range(SOCKETS)]
+            paths = [f"/ws/tasks/{chosen[n % len(chosen)]}" for n in range(SOCKETS)]
             before = cpu_of(web.process.pid)
-            delays, seconds = asyncio.run(_listen(paths, token, chosen, pace))
+            delays, seconds = asyncio.run(_listen(web.netloc, paths, token, chosen, pace))
             spent = (cpu_of(web.process.pid) - before) / seconds
             redis = "yes" if settings.REDIS_URL else "no"
             figures = (statistics.median(delays), _p95(delays), max(delays))
@@ -106,49 +108,71 @@ def site() -> None:
 
 
 async def _listen(
-    paths: Sequence[str], token: str, tasks: Sequence[str], pace: float
+    netloc: str, paths: Sequence[str], token: str, tasks: Sequence[str], pace: float
 ) -> tuple[list[float], float]:
     """Seconds from each write to each client that was to hear of it; seconds it took in all."""
-    from websockets import Subprotocol
-    from websockets.asyncio.client import connect
-
-    offered = [Subprotocol("bearer"), Subprotocol(token)]
-
-    delays: list[float] = []
-    ready = asyncio.Barrier(len(paths) + 1)
-    over = asyncio.Event()
     gate = asyncio.Semaphore(20)
 
-    async def client(path: str) -> None:
+    async def client(path: str) -> _Client:
         async with gate:
-            socket = await connect(path, subprotocols=offered, compression=None, ping_interval=None)
-            await socket.recv()
-        await ready.wait()
-        listening = asyncio.ensure_future(hear(socket))
-        await over.wait()
-        listening.cancel()
-        await socket.close()
+            host, port = netloc.split(":")
+            made = _Client(path, token)
+            await asyncio.get_running_loop().create_connection(lambda: made, host, int(port))
+            await asyncio.wait_for(made.told.wait(), 30)
+            return made
 
-    async def hear(socket: object) -> None:
-        async for message in socket:  # type: ignore[attr-defined]
-            now = time.monotonic()
-            delays.extend(now - float(each) for each in _WRITTEN.findall(message))
-
-    clients = [asyncio.ensure_future(client(path)) for path in paths]
-    await ready.wait()
+    clients = await asyncio.gather(*map(client, paths))
     began = time.monotonic()
     command = [sys.executable, "-m", "benchmarks.sockets", "write", str(pace), *tasks]
     writer = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     await writer.wait()
     await asyncio.sleep(QUIET)
     seconds = time.monotonic() - began
-    over.set()
-    await asyncio.gather(*clients)
+    delays: list[float] = []
+    for each in clients:
+        each.transport.abort()
+        delays.extend(each.delays())
     return delays, seconds
 
 
+class _Client(asyncio.Protocol):
+    """One WebSocket that notes when something came, and looks only afterwards at what it was: a
+    client that took as much time as the server would be measured with it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, path: str, token: str) -> None:
+        self._head = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\n"
+            f"Sec-WebSocket-Protocol: bearer, {token}\r\n\r\n"
+        )
+        self._came: list[tuple[float, bytes]] = []
+        self.told = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self._head.encode())
+
+    def data_received(self, data: bytes) -> None:
+        self._came.append((time.monotonic(), data))
+        if b'"type":"snapshot"' in data:
+            self.told.set()
+
+    def delays(self) -> Iterator[float]:
+        """Of what was written since; a mark that came in two pieces counts when it was whole."""
+        text, last = b"", 0.0
+        for at, data in self._came:
+            text = text[-100:] + data
+            for mark in _WRITTEN.findall(text):
+                if float(mark) > last:
+                    last = float(mark)
+                    yield at - last
+
+
 def write(pace: float, tasks: Sequence[str]) -> None:
-    """Append a line to one task after another, with the moment it is written in it."""
+    """Report progress of one task after another, with the moment it is written as its message."""
     import django
 
     django.setup()
@@ -162,7 +186,7 @@ def write(pace: float, tasks: Sequence[str]) -> None:
     pens = list(leases.values())
     while (now := time.monotonic()) < end:
         pen = pens[n % len(pens)]
-        pen.note_line(f"written {now:.6f}", "info")
+        pen.note(message=f"written {now:.6f}")
         pen.renew()
         n += 1
         time.sleep(max(0.0, now + 1 / pace - time.monotonic()))

@@ -30,6 +30,7 @@ def main(locks: list[str]) -> None:
         _make()
     for name in locks:
         _install(name)
+    _link_command()
 
 
 def _usable() -> bool:
@@ -75,6 +76,13 @@ def _install(name: str) -> None:
     if result.returncode:
         sys.exit(f"{name} could not be installed; see above.")
     STAMP.write_text(json.dumps({**installed, name: digest}))
+
+
+def _link_command() -> None:
+    """`.venv/bin/backdrop`, unless something of that name was installed."""
+    link = VENV / "bin" / "backdrop"
+    if not os.path.lexists(link) and os.access(link.parent, os.W_OK):
+        link.symlink_to(Path("..", "..", "scripts", "backdrop"))
 
 
 if __name__ == "__main__":

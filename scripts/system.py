@@ -57,8 +57,9 @@ GROUPS = {
         Program("pg_dump", "postgresql-client", POSTGRES_FOLDERS),
         Program("redis-server", "redis-server"),
         Program("zstd", "zstd"),
-        Program("redis-server", "redis-server"),
         Program("wrk", "wrk"),
+        Program("node", "nodejs"),
+        Program("npm", "npm"),
     ),
 }
 

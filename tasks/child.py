@@ -41,7 +41,7 @@ LIKELIER_VICTIM = "500"  # out of memory, the kernel shall take this process and
 def main(job: Job, task: Task, end: socket.socket, board: Board) -> NoReturn:
     """Run the job to its end and leave without the clean-up that belongs to the parent's copy."""
     try:
-        settle_in("backdrop-job")
+        settle_in(processes.title_of(task.pk))
         if job.memory_bytes is not None:
             memory.limit(job.memory_bytes)
         signal.signal(signal.SIGTERM, partial(_cancel, end))

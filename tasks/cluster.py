@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ from django_q.cluster import Cluster
 from django_q.conf import Conf
 from django_q.signals import post_spawn
 
-from tasks import processes, worker
+from tasks import memory, processes, worker
 from tasks.bells import Bell, Pulse
 from tasks.broker import TokenBroker
 from tasks.forks import Fork
@@ -108,6 +109,7 @@ def lead(queues: Sequence[str], workers: int, name: str, watched: worker.Watched
     processes.name_this("backdrop-pool")
     worker.watched = watched
     connections.close_all()
+    _lie_still()
     post_spawn.connect(_settle_in)
     Conf.WORKERS = workers
     broker = TokenBroker(name, queues=queues, name=name, drain=watched.drain)
@@ -115,6 +117,14 @@ def lead(queues: Sequence[str], workers: int, name: str, watched: worker.Watched
     cluster.start()
     cluster.sentinel.join()
     os._exit(0)
+
+
+def _lie_still() -> None:
+    """What is there by now is shared by the whole pool: whoever looks for garbage leaves it alone,
+    and forks copy little of it."""
+    gc.collect()
+    gc.freeze()
+    memory.gather()
 
 
 def _settle_in(**_: object) -> None:

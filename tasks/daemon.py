@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from tasks import housekeeper, watcher
+from tasks import housekeeper, periodic, watcher
 from tasks.housekeeper import guarded, see, tend
 from tasks.models import Worker
 from tasks.periodic import Rounds
@@ -103,8 +103,13 @@ class Chores:
 
 
 async def do_rounds(daemon: Daemon) -> None:
-    """Call the periodic functions that are due, one after another."""
-    rounds = Rounds(daemon.name)
+    """Call the periodic functions that are due, one after another; those that mustn't wait for slow
+    ones apart from them."""
+    await asyncio.gather(*(_round(daemon, prompt=prompt) for prompt in (True, False)))
+
+
+async def _round(daemon: Daemon, *, prompt: bool) -> None:
+    rounds = Rounds(daemon.name, periodic.those(prompt=prompt))
     with _thread("rounds") as thread:
         await _keep_on(daemon, thread, lambda: guarded(rounds.go) or housekeeper.TICK)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 from tasks import forks, processes, transitions
 from tasks.lease import DOWN, Hold, Lease
@@ -49,10 +49,11 @@ def write(
     """
     limit = processes.now() + WRITE_SECONDS
     lease.note(**(progress or {}))
+    refused = False
     while True:
-        if lease.dirty and lease.renew() is Hold.LOST:
-            return None
         try:
+            if lease.dirty and not _noted(lease):
+                return None
             if end.outcome == Outcome.SUCCEEDED:
                 return transitions.succeed(task, end.result, along=along)
             return transitions.finish(
@@ -74,10 +75,23 @@ def write(
                 return None
             forks.wait_for([], settings.HEARTBEAT_SECONDS)
         except DatabaseError as error:
+            if refused:  # a fault of ours, or a database of another release: a reaper goes on
+                logger.error("Task %s: its end is refused: %s", task.pk, type(error).__name__)
+                return None
+            refused = True
             told = (
                 f"Its end could not be stored ({type(error).__name__}). This is a fault of the job."
             )
             end = End(Outcome.FAILED, told)
+
+
+def _noted(lease: Lease) -> bool:
+    """Whether what the attempt still had to say is written; False where the task is another's.
+    Raises OperationalError while the database is away."""
+    hold = lease.renew()
+    if hold is Hold.UNKNOWN and lease.dirty:
+        raise OperationalError
+    return hold is not Hold.LOST
 
 
 def no_renewal() -> str:

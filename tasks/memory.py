@@ -1,12 +1,16 @@
 """How much memory a process may take, so that a job that asks for too much fails by itself and the
-kernel needn't choose whom to kill."""
+kernel needn't choose whom to kill; and how it lies there, so that a fork costs little."""
 
 from __future__ import annotations
 
+import ctypes
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 _DATA = "VmData:"
+LARGE_PAGE = 2 << 20
+_MADV_COLLAPSE = 25  # Linux 6.1 and later
 
 
 def limit(more: int) -> None:
@@ -27,3 +31,29 @@ def _held() -> int:
         if line.startswith(_DATA):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def gather() -> int:
+    """Have the kernel keep what is there by now in large pages, where it can; how many.
+
+    A fork copies the table of all pages, and its end takes it down again: of an attempt that does
+    nothing that was half the cost. Pages that are written to later become small again, in the
+    process that writes. Each is asked for by itself, so that one that can't be had keeps none of
+    the others from it; older kernels have none, and all is as it was.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return sum(
+        libc.madvise(start, LARGE_PAGE, _MADV_COLLAPSE) == 0
+        for first, end in _own_memory()
+        for start in range(-(-first // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE)
+    )
+
+
+def _own_memory() -> Iterator[tuple[int, int]]:
+    """The spans of this process's memory that belong to no file."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, access, _, _, _, *name = line.split(maxsplit=5)
+        if access == "rw-p" and name in ([], ["[heap]"]):
+            first, _, end = span.partition("-")
+            yield int(first, 16), int(end, 16)

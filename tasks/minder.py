@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from tasks import child, ends, forks, processes, queue, reports, sharing, undoing
+from tasks import child, clock, ends, forks, processes, queue, reports, sharing, undoing
 from tasks.bells import Bell
 from tasks.ends import End
 from tasks.errors import UnknownJobError
@@ -34,6 +34,9 @@ DEAF_SECONDS = 0.25  # the same for a child that doesn't say that it has heard i
 UNDO_SECONDS = 3.0  # then a reaper goes on, so that a place out of reach delays no one
 SIGNAL_SECONDS = 1.0  # in which signals to all processes reach each
 REPORTS_AT_ONCE = 256
+LEAVE_SECONDS = 5.0  # that a child has to end in once it has told how its job did
+ROLLOUT_SECONDS = 3600.0  # from asking for a task on, in which a job may be one of a newer release
+ROLLOUT_PAUSE = 30.0
 
 
 def mind(
@@ -54,13 +57,21 @@ def mind(
         job = queue.known_job(task.job)
         minder = Minder(job, task, lease, stop, drain, claims)
     except UnknownJobError as error:
-        end = End(Outcome.FAILED, f"{error} Start workers of the release that has it.")
-        return ends.write(task, lease, end)
+        return ends.write(task, lease, _unknown(task, error))
     except OSError as error:
         told = f"No process could be started for it: {error.strerror}."
         end = End(Outcome.CRASHED, told, blameless=True)
         return ends.write(task, lease, end)
     return minder.mind()
+
+
+def _unknown(task: Task, error: UnknownJobError) -> End:
+    """While a release is rolled out, workers of the one before meet jobs that they don't know:
+    these wait, uncounted, for workers that do."""
+    told = f"{error} Start workers of the release that has it."
+    if (clock.read() - task.created_at).total_seconds() < ROLLOUT_SECONDS:
+        return End(Outcome.INTERRUPTED, told, retry_after=ROLLOUT_PAUSE)
+    return End(Outcome.FAILED, told)
 
 
 class Minder:
@@ -80,6 +91,7 @@ class Minder:
         self.drain = drain
         self.end: End | None = None
         self.stopping: End | None = None  # why we stop it, once we do
+        self.told_at = 0.0  # when the child has told how the job did
         self.fenced = False
         self.result: list[str] = []
         self.asked: list[int] = []  # questions of the child that wait for the database
@@ -208,6 +220,7 @@ class Minder:
             case {"kind": "result", "piece": str(piece)}:
                 self.result.append(piece)
             case {"kind": "done"}:
+                self.told_at = processes.now()
                 result = reports.storable(reports.parse("".join(self.result)))
                 self.end = End(Outcome.SUCCEEDED, result=result)
             case {"kind": "stopping"}:
@@ -219,6 +232,7 @@ class Minder:
             case {"kind": "free", "fit": bool(fit)} if self.shared is not None:
                 self.fit, self.speaks = fit, False
             case {"kind": "failed", "error": str(error)}:
+                self.told_at = processes.now()
                 self.end = End(
                     Outcome.FAILED,
                     error[: reports.ERROR_LENGTH],
@@ -285,6 +299,8 @@ class Minder:
         elif self.stopping:
             if now >= self.killed_at:
                 self.fork.kill()
+        elif self.told_at and now >= self.told_at + LEAVE_SECONDS:
+            self.fork.kill()  # what it has told counts
         elif self.stop is not None and self.stop.rung():
             self.give_up(End(Outcome.INTERRUPTED))
         elif task.deadline_seconds and now >= self.started + task.deadline_seconds:

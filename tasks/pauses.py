@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLAIMS_MS = 1000
+BULK = "bulk"  # cancels and retries what a paused queue holds: that pause doesn't hold it back
 
 
 def pause(kind: Pause.Kind | str, name: str, *, by: User | None, reason: str = "") -> Pause:
@@ -59,7 +60,7 @@ def resume(kind: Pause.Kind | str, name: str, *, by: User | None) -> bool:
 
 
 _NOT_HELD = Condition(
-    """{0} NOT IN (SELECT "name" FROM "tasks_pause" WHERE "kind" = 'queue')
+    """({0} NOT IN (SELECT "name" FROM "tasks_pause" WHERE "kind" = 'queue') OR {1} = 'bulk')
     AND {1} NOT IN (SELECT "name" FROM "tasks_pause" WHERE "kind" = 'job')""",
     "queue",
     "job",
@@ -79,6 +80,8 @@ def without(tasks: QuerySet[Task]) -> QuerySet[Task]:
 def over(task: Task, pauses: Iterable[Pause] | None = None) -> Pause | None:
     """What holds the task back, if anything does; of these pauses, where they were read before."""
     for one in Pause.objects.all() if pauses is None else pauses:
+        if one.kind == Pause.Kind.QUEUE and task.job == BULK:
+            continue
         if one.name == (task.queue if one.kind == Pause.Kind.QUEUE else task.job):
             return one
     return None

@@ -36,13 +36,15 @@ class Periodic:
     """Of the function, and of its row; with the machine's where each has it to do."""
     every: float
     run: Callable[[], object]
+    prompt: bool = False
+    """It takes no time, and mustn't wait for those that do."""
 
 
 _all: dict[str, Periodic] = {}
 
 
 def periodic(
-    *, every: float, on_each_machine: bool = False
+    *, every: float, on_each_machine: bool = False, prompt: bool = False
 ) -> Callable[[Callable[[], object]], Callable[[], object]]:
     """Have the function called about every so many seconds, by one daemon each time (by one of each
     machine, where that is asked for: for what lies on their disks); first at once.
@@ -50,7 +52,8 @@ def periodic(
     Put it into the app's `jobs.py`. It should take seconds (longer work pushes a task), and may
     raise: that is written down, and the next moment is another try. Moments that passed while it
     ran, or while no daemon did, are made up for by one call. A daemon that dies leaves its moment
-    half done, and the next one to whoever is alive: so it must bear being done again.
+    half done, and the next one to whoever is alive: so it must bear being done again. Those that
+    are `prompt` are called apart from the others, and wait for none of them.
     """
     if every <= 0:
         raise ValueError("every: more than 0 seconds")
@@ -59,7 +62,7 @@ def periodic(
         name = f"{chore.__module__}.{chore.__qualname__}"
         if on_each_machine:
             name = f"{name} on {socket.gethostname()}"[:200]
-        _all[name] = Periodic(name=name, every=every, run=chore)
+        _all[name] = Periodic(name=name, every=every, run=chore, prompt=prompt)
         return chore
 
     return register
@@ -69,12 +72,18 @@ def names() -> list[str]:
     return sorted(_all)
 
 
+def those(*, prompt: bool) -> list[Periodic]:
+    return [chore for chore in _all.values() if chore.prompt == prompt]
+
+
 class Rounds:
     """The chores as one daemon does them, one after another."""
 
     def __init__(self, name: str, chores: Collection[Periodic] | None = None) -> None:
         self._name = name
-        self._chores = {chore.name: chore for chore in chores or _all.values()}
+        self._chores = {
+            chore.name: chore for chore in (_all.values() if chores is None else chores)
+        }
 
     def go(self) -> float:
         """Do what is due and still nobody's; then, how many seconds until it may be time again."""

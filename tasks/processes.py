@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from uuid import UUID
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
@@ -22,6 +23,19 @@ _adopter = 0
 def name_this(title: str) -> None:
     """Give this process the name that `ps` and `top` show (15 bytes)."""
     _libc.prctl(_PR_SET_NAME, title.encode()[:15], 0, 0, 0)
+
+
+def title_of(task_id: UUID | str) -> str:
+    """What the process of an attempt is called: others find it by that, and people in `top`."""
+    return f"job-{str(task_id).replace('-', '')[:11]}"
+
+
+def title(pid: int) -> str:
+    """The name that a process bears; "" where there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def tie_forks() -> None:

@@ -35,7 +35,7 @@ def push(
     args: Mapping[str, Any] | None = None,
     title: str = "",
     subject: str = "",
-    queue: str = "default",
+    queue: str = "",
     priority: int = 0,
     run_at: datetime | None = None,
     max_attempts: int | None = None,
@@ -53,13 +53,13 @@ def push(
 ) -> Task:
     """Ask for work, in the caller's transaction; it may start once that has committed.
 
-    Limits left out are the job's. It fails where it hasn't ended by `expires_at`, or
-    `total_seconds` after it may first start. Of all tasks with the same `concurrency_key`, of
-    whatever team, no more than `concurrency_limit` run at once; one that finds its key taken
-    waits, or with `when_busy="skip"` is cancelled. With an `idempotency_key` the same request by
-    the same owner gives the same task again (`task.fresh` tells which), another request under that
-    key raises IdempotencyConflictError; a request is told by `request_digest`, else by job and
-    args. With the status AWAITING_UPLOAD it waits for its file first.
+    Limits left out are the job's, a queue left out is this machine's. It fails where it hasn't
+    ended by `expires_at`, or `total_seconds` after it may first start. Of all tasks with the same
+    `concurrency_key`, of whatever team, no more than `concurrency_limit` run at once; one that
+    finds its key taken waits, or with `when_busy="skip"` is cancelled. With an `idempotency_key`
+    the same request by the same owner gives the same task again (`task.fresh` tells which), another
+    request under that key raises IdempotencyConflictError; a request is told by `request_digest`,
+    else by job and args. With the status AWAITING_UPLOAD it waits for its file first.
     Raises UnknownJobError, and ValueError for limits that make no sense.
     """
     kind = known_job(job)
@@ -76,7 +76,7 @@ def push(
         args=asked,
         title=(title or kind.title)[:200],
         subject=subject,
-        queue=queue,
+        queue=queue or settings.QUEUE,
         priority=priority,
         run_at=begin,
         max_attempts=max(1, max_attempts if max_attempts is not None else kind.max_attempts),

@@ -94,10 +94,22 @@ def reap_dead_minders() -> int:
 
 def _kill_here(attempt: Attempt) -> None:
     """Kill the attempt's process where it runs on this machine and its minder couldn't."""
-    if attempt.host == processes.place() and processes.is_alive(attempt.child):
-        pid = int(attempt.child.partition(".")[0])
+    if attempt.host != processes.place():
+        return
+    for pid in _processes_of(attempt):
         processes.kill_group(pid)
         processes.kill(pid)
+
+
+def _processes_of(attempt: Attempt) -> list[int]:
+    """A minder that was stopped before it could write down its child's has it among its own."""
+    if attempt.child:
+        pid = int(attempt.child.partition(".")[0])
+        return [pid] if processes.is_alive(attempt.child) else []
+    if not processes.is_alive(attempt.minder):
+        return []
+    minder, wanted = int(attempt.minder.partition(".")[0]), processes.title_of(attempt.task_id)
+    return [pid for pid in processes.children_of(minder) if processes.title(pid) == wanted]
 
 
 def late_callbacks(waited: float = 0.0) -> QuerySet[Task]:

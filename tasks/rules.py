@@ -46,7 +46,8 @@ def rule(
     if outcome == Outcome.CANCELLED or row.cancel_requested_at is not None:
         return Ruling(to=Status.CANCELLED, changes={"error": ""})
     if outcome == Outcome.INTERRUPTED:  # a shutdown is no try
-        again = {"tries": max(0, row.tries - 1), "run_at": clock.now()}
+        later = bounded(retry_after) or 0.0
+        again = {"tries": max(0, row.tries - 1), "run_at": clock.now(later)}
         return Ruling(to=Status.QUEUED, changes={**clean_slate(), **again}, remark=BACK)
     crashes = _crashes(row, outcome, blameless=blameless)
     if crashes >= settings.QUARANTINE_AFTER:

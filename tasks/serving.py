@@ -16,17 +16,19 @@ from typing import NoReturn
 
 from django.db import connections
 
-from tasks import child, registry, reports, traces
+from tasks import child, processes, registry, reports, traces
 from tasks.models import Task
 from tasks.reports import Board
 
 logger = logging.getLogger(__name__)
 
+IDLE = "backdrop-share"
+
 
 def main(control: socket.socket, board: Board) -> NoReturn:
     """Serve until the other end goes, or this process isn't fit to go on."""
     try:
-        child.settle_in("backdrop-share")
+        child.settle_in(IDLE)
         wear = traces.Wear()
         while received := _receive(control):
             task, end = received
@@ -60,6 +62,7 @@ def _receive(control: socket.socket) -> tuple[Task, socket.socket] | None:
 
 def _serve(task: Task, end: socket.socket, board: Board, wear: traces.Wear) -> bool:
     """Run one attempt and tell what it left; whether the process is as good as new."""
+    processes.name_this(processes.title_of(task.pk))
     traces.tidy()
     before = traces.look()
     sound = child.run(registry.get(task.job), child.Report(task, end, board), end)
@@ -71,5 +74,6 @@ def _serve(task: Task, end: socket.socket, board: Board, wear: traces.Wear) -> b
         told = "Task %s (%s) left in its shared process: %s. The process is replaced."
         logger.warning(told, task.pk, task.job, ", ".join(left))
     fit = not left and not wear.add()
+    processes.name_this(IDLE)
     reports.send(end, "free", fit=fit)
     return fit

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.conf import settings
+from django.db import DatabaseError, connection
 
-from tasks import minder, processes, queue, transitions
+from tasks import forks, minder, processes, queue, transitions
 from tasks.bells import Bell, Pulse
+from tasks.models import Attempt
 from tasks.slots import Slots
 from tasks.states import Outcome
 
@@ -47,9 +49,7 @@ def settle_in() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     processes.name_this("backdrop-worker")
     processes.adopt_orphans()
-    # What is there by now stays: forks that look for garbage need no copies of its pages.
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what has come since the pool's leader did so
 
 
 def work(queues: Sequence[str], name: str) -> None:
@@ -65,6 +65,25 @@ def work(queues: Sequence[str], name: str) -> None:
     except Exception as error:
         logger.error("Worker %s failed beside its job: %s", name, type(error).__name__)
         connection.close()
+        give_back_own()
+
+
+def give_back_own() -> None:
+    """Put back, uncounted, what is ours by the database and not by what we know: a claim whose
+    answer was lost. Called while we mind nothing; should it fail for as long as a lease lasts, a
+    reaper has the tasks.
+    """
+    ours = {"host": processes.place(), "minder": processes.own_identity(), "outcome": ""}
+    limit = processes.now() + settings.LEASE_SECONDS
+    while processes.now() < limit:
+        try:
+            for task_id, number in Attempt.objects.filter(**ours).values_list("task_id", "number"):
+                transitions.finish(task_id, number, Outcome.INTERRUPTED)
+            return
+        except DatabaseError as error:
+            logger.warning("What was claimed can't be given back yet: %s", type(error).__name__)
+            connection.close()
+            forks.wait_for([], settings.HEARTBEAT_SECONDS)
 
 
 def _work_in_slot(queues: Sequence[str], name: str) -> bool:
@@ -94,6 +113,8 @@ def _work(queues: Sequence[str], name: str, by: Watched | None = None) -> bool:
             minder.mind(task, since=claims.since, stop=stop, drain=drain, claims=claims)
             task = claims.taken()
     finally:
+        if claims.doubtful:
+            give_back_own()
         claims.give_back()
     return found
 
@@ -109,6 +130,8 @@ class Claims:
         self._queues, self._name, self._by = queues, name, by
         self._left = ALONG
         self._next: Task | None = None
+        self.doubtful = False
+        """A claim may have come through though we were told that it didn't."""
 
     def first(self) -> Task | None:
         self.since = processes.now()
@@ -127,8 +150,9 @@ class Claims:
             self._next = queue.claim_plain(self._queues, self._name)
 
     def forget(self) -> None:
-        """What was claimed along has been rolled back."""
+        """What was claimed along has been rolled back, or so it seems."""
         self._next = None
+        self.doubtful = True
 
     def give_back(self) -> None:
         """What was claimed along and will not be minded, as something went wrong beside it."""

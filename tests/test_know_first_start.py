@@ -1,27 +1,28 @@
-"""The settings know the variables that a first start reads."""
+"""Every leaf says which variables a first start takes it from, and the settings know them."""
 
 from __future__ import annotations
 
-from backdrop_site import environment
-from backups import first_start, storages
-from backups.database_urls import VARIABLES
-from backups.tests.test_begin_first_start import NAMES
+import pytest
+from django.conf import settings
+
+from backups import storages, variables
+from backups.pipeline.engines import ENGINES
 
 
 def test_it_works():
-    secrets = {f"{name}_FILE" for name in (*first_start.SECRETS, *(one.name for one in VARIABLES))}
-    assert {*NAMES, *secrets} <= set(environment.ELSEWHERE)
+    assert variables.names() <= settings.KNOWN_NAMES
+    assert {"STORAGE", "POSTGRES_URL", "S3_BUCKET", "GCS_CREDENTIALS_FILE"} <= variables.names()
+    assert "S3_BUCKET_FILE" not in variables.names()
 
 
-def test_what_an_error_names_is_a_variable():
-    named = {variable for kind in first_start.VARIABLES.values() for variable in kind.values()}
-    assert named <= {*NAMES, "BACKUP_DIR"}
+def test_every_engine_has_a_variable_of_its_own():
+    named = [engine.url.variable for engine in ENGINES.values()]
+    assert len(set(named)) == len(named)
 
 
-def test_every_kind_of_destination_can_be_the_first():
-    assert set(first_start.VARIABLES) == set(storages.KINDS)
-    for name, variables in first_start.VARIABLES.items():
-        kind = storages.KINDS[name]
-        assert (
-            set(kind.schema["required"]) <= set(variables) <= {*kind.schema["properties"], "secret"}
-        )
+@pytest.mark.parametrize("kind", storages.KINDS.values(), ids=lambda kind: kind.name)
+def test_every_kind_of_destination_can_be_the_first(kind):
+    needed, known = set(kind.schema["required"]), {*kind.schema["properties"], "secret"}
+    assert needed <= set(kind.variables) <= known
+    assert {*kind.filed, *kind.guarded} <= set(kind.schema["properties"])
+    assert ("secret" in kind.variables) == bool(kind.credential)

@@ -21,7 +21,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Web:
@@ -42,7 +42,7 @@ class Web:
 
     def client(self, user=None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token_of(user)}"} if user else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=40)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     @contextmanager
     def listen(self, path: str, user=None, **options: Any) -> Iterator[Listener]:
@@ -150,11 +150,11 @@ def _database_url() -> str:
 
 
 def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            if httpx.get(url, timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.05)

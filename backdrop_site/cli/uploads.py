@@ -114,11 +114,15 @@ def jobs(daemon: Daemon, as_json: bool, url: str | None) -> None:
     if as_json:
         put_json(found)
         return
-    rows = [
-        [one["name"], one["title"], ", ".join(one["types"]) or "any file", _options_of(one)]
-        for one in found
-    ]
+    rows = [[one["name"], one["title"], _taken_by(one), _options_of(one)] for one in found]
     put_table(["JOB", "TITLE", "TAKES", "OPTIONS"], rows)
+
+
+def _taken_by(job: dict[str, Any]) -> str:
+    """From whoever asks; a web process of an earlier release doesn't say all of it."""
+    if job.get("refusal"):
+        return "nothing from you"
+    return f"{', '.join(job['types']) or 'any file'}, up to {size(job['max_bytes'])}"
 
 
 def _options_of(job: dict[str, Any]) -> str:

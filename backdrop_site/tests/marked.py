@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 NAME = "BACKDROP_TEST_MARK"
+PATIENCE = 60.0
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = 10) -> Any:
+def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """What `true` returns once that is truthy; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (result := true()):
@@ -45,7 +46,7 @@ class Marked:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str, seconds: float = 10) -> None:
+    def wait_for(self, words: str, seconds: float = PATIENCE) -> None:
         try:
             wait_until(lambda: words in self.text() or self.ended, words, seconds)
             assert words in self.text(), "It ended before."
@@ -68,7 +69,7 @@ class Marked:
                     found.append(int(folder.name))
         return found
 
-    def nothing_is_left(self, seconds: float = 5) -> None:
+    def nothing_is_left(self, seconds: float = PATIENCE) -> None:
         wait_until(lambda: not self.pids(), f"processes {self.pids()} to end", seconds)
 
 
@@ -85,4 +86,4 @@ def marked(argv: list[str], log: Path, **options: Any) -> Iterator[Marked]:
                     os.kill(pid, signal.SIGKILL)
             run.process.poll()
             time.sleep(0.02)
-        run.process.wait(10)
+        run.process.wait(PATIENCE)

@@ -84,7 +84,7 @@ def test_a_malformed_database_address_is_told_without_its_password(tmp_path, url
 
 def test_a_name_in_the_file_that_nothing_reads_is_told_with_the_one_that_was_meant(tmp_path):
     file = tmp_path / ".env"
-    file.write_text("WROKERS=3\nJWT_SECRET_FILE=/x\nPORT=8000\nZZZ=1\n")
+    file.write_text("WROKERS=3\nJWT_SECRET_FILE=/x\nPORT=8000\nZZZ=1\nCOMPOSE_PROFILES=x\n")
     env = Env(eager=False)
     env.int("WORKERS", 3)
     env.int("PORT", 8000)
@@ -133,7 +133,8 @@ def test_every_setting_in_the_example_file_is_read_and_every_one_that_is_read_is
 
 def test_the_example_file_starts_as_it_is(tmp_path):
     copy = tmp_path / "clone"
-    shutil.copytree(settings.BASE_DIR / "backdrop_site", copy / "backdrop_site")
+    for package in ("backdrop_site", "backups"):
+        shutil.copytree(settings.BASE_DIR / package, copy / package)
     shutil.copy(settings.BASE_DIR / ".env.example", copy / ".env")
     code = "from backdrop_site import settings; print(settings.PORT)"
     run = subprocess.run(
@@ -202,6 +203,16 @@ def test_addresses_with_passwords_can_come_from_files(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "REDIS_URL = 'redis://:p@127.0.0.1:1/0'" in run.stdout
     assert "other.sqlite3" in run.stdout
+
+
+def test_a_file_that_holds_no_address_of_redis_is_told_without_what_it_holds(tmp_path):
+    (tmp_path / "redis").write_text("http://:hunter2@h\n")
+    run = start(tmp_path, REDIS_URL_FILE=str(tmp_path / "redis"))
+    assert run.returncode == 1
+    expected = f"REDIS_URL_FILE: {tmp_path}/redis should hold redis://host:6379/0."
+    assert run.stderr.splitlines() == ["Backdrop can't start:", expected]
+    (tmp_path / "redis").write_text("\n")
+    assert "REDIS_URL = ''" in start(tmp_path, REDIS_URL_FILE=str(tmp_path / "redis")).stdout
 
 
 def test_check_tells_mistakes_in_what_only_the_first_start_reads(tmp_path):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
-import yaml
 from django.conf import settings
 
+from backdrop_site.tests.composed import MOUNTED, SERVICES, filled
 from tasks.tests.crew import crew, daemon, environment_of_tests, until
+from tests.ports import free_port
 
-SERVICES = yaml.safe_load((settings.BASE_DIR / "docker-compose.yml").read_text())["services"]
 REAL = {"db", "backup-postgres", "backup-mysql", "redis", "web", "worker", "daemon"}
 ELSEWHERE = {"prometheus"}
 """See test_watch_prometheus."""
@@ -31,7 +28,7 @@ where theirs do."""
 
 def run_health(name: str, *changes: tuple[str, str], **environment: str) -> int:
     """The health command of that service, run here; `changes` put in this test's ports."""
-    kind, *words = SERVICES[name]["healthcheck"]["test"]
+    kind, *words = (filled(word, {}) for word in SERVICES[name]["healthcheck"]["test"])
     for old, new in changes:
         assert any(old in word for word in words), f"{old} in {words}"
         words = [word.replace(old, new) for word in words]
@@ -56,30 +53,25 @@ def test_it_works(postgres15):
 
 
 def test_redis_starts_as_composed_wants_its_password_and_is_healthy_then(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    shell, option, line = SERVICES["redis"]["command"]
-    # Compose makes $ of $$.
-    line = line.replace("$$", "$").replace("redis-server -", f"redis-server - --port {port}")
-    secret = {"REDISCLI_AUTH": "only-for-this-test"}
+    port = str(free_port())
+    (tmp_path / "redis_password").write_text("only-for-this-test")
+    here = (MOUNTED, f"{tmp_path}/")
+    shell, option, line = (filled(word, {}) for word in SERVICES["redis"]["command"])
+    line = line.replace(*here).replace("redis-server -", f"redis-server - --port {port}")
     process = subprocess.Popen(
-        [shell, option, line],
-        env={**os.environ, **secret},
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
+        [shell, option, line], cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
     )
     ours = ("redis-cli", f"redis-cli -p {port}")
     try:
-        until(lambda: run_health("redis", ours, **secret) == 0, 10, "Redis is healthy")
-        assert run_health("redis", ours, REDISCLI_AUTH="wrong") != 0
-        assert b"only-for" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        until(lambda: run_health("redis", ours, here) == 0, what="Redis is healthy")
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "redis_password").write_text("wrong")
+        assert run_health("redis", ours, (MOUNTED, f"{tmp_path}/other/")) != 0
+        shown = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
+        assert "only-for-this-test" not in shown
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the shell, and the server behind its pipe
-        process.wait(10)
-    password = "REDIS_PASSWORD:?make it with deploy/secrets.sh"
-    assert SERVICES["redis"]["environment"] == {"REDISCLI_AUTH": f"${{{password}}}"}
-    assert SERVICES["web"]["environment"]["REDIS_URL"] == f"redis://:${{{password}}}@redis:6379/0"
+        process.wait(60)
 
 
 def test_mariadb_is_healthy_once_it_answers_by_tcp(mariadb):
@@ -96,14 +88,16 @@ def test_web_is_healthy(web, transactional_db):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_daemon_is_healthy_while_its_metrics_reach_the_database(tmp_path):
-    with daemon(tmp_path) as running:
-        said = until(lambda: re.search(r"http://(\S+)/metrics", running.log.read_text()))
-        here = ("127.0.0.1:9090", said[1])
-        assert run_health("daemon", here) == 0
+def test_the_daemon_is_healthy_while_it_runs(tmp_path):
+    """What it is asked for is told in `test_tell_daemon_alive`."""
+    ports = {"GRPC_PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+    environment = {**environment_of_tests(tmp_path), **ports}
+    assert run_health("daemon", **environment) != 0
+    with daemon(tmp_path, **environment) as running:
+        until(lambda: run_health("daemon", **environment) == 0, what="the daemon is healthy")
         running.process.kill()
         running.process.wait()
-        assert run_health("daemon", here) != 0
+        until(lambda: run_health("daemon", **environment) != 0, what="it is not any more")
 
 
 @pytest.mark.django_db(transaction=True)

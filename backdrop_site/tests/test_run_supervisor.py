@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backdrop_site.tests.marked import marked, wait_until
+from backdrop_site.tests.marked import PATIENCE, marked, wait_until
 
 RUNNER = """
 import json, sys
@@ -60,7 +60,7 @@ def test_it_works(tmp_path):
         run.wait_for("p1       | sleeping")
         assert len(run.pids()) == 3
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(5) == 0
+        assert run.process.wait(PATIENCE) == 0
         assert "p1       | putting things away" in run.text()
         assert run.pids() == []
 
@@ -71,7 +71,7 @@ def test_a_signal_stops_everything_even_what_forked_away(tmp_path, number):
         run.wait_for("daemon started")
         assert len(run.pids()) == 3
         run.process.send_signal(number)
-        assert run.process.wait(5) == 0
+        assert run.process.wait(PATIENCE) == 0
         assert run.pids() == []
 
 
@@ -116,6 +116,7 @@ time.sleep(600)
         wait_until(lambda: len(run.pids()) == 3, "leader and child of the second start alone")
 
 
+@pytest.mark.alone
 def test_a_program_that_ignores_being_asked_is_killed_after_its_grace(tmp_path):
     with supervised(tmp_path, STUBBORN, grace=1.0) as run:
         run.wait_for("deaf")
@@ -132,7 +133,7 @@ def test_asking_twice_hurries(tmp_path):
         run.process.send_signal(signal.SIGINT)
         run.wait_for("ask again to stop at once")
         run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(5) == 0
+        assert run.process.wait(PATIENCE) == 0
         assert run.pids() == []
 
 
@@ -143,7 +144,7 @@ def test_a_program_that_can_not_be_started_is_told_and_tried_again(tmp_path):
         run.wait_for("gone can't be started")
         wait_until(lambda: run.text().count("gone can't be started") == 2, "another try")
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(5) == 0
+        assert run.process.wait(PATIENCE) == 0
 
 
 def test_a_line_without_an_end_and_bytes_that_are_no_text_are_shown(tmp_path):

@@ -51,6 +51,7 @@ def test_a_database_that_fails_is_told_without_the_drivers_words(client, monkeyp
     assert b"internal" not in answer.content
 
 
+@pytest.mark.alone
 def test_a_database_that_hangs_costs_one_thread_and_a_short_while(client, monkeypatch):
     release = threading.Event()
     monkeypatch.setattr(health, "SECONDS_TO_ANSWER", 0.2)

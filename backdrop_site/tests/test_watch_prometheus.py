@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -25,6 +24,7 @@ from backups.models import Database, Destination, Plan, Schedule
 from tasks import metrics
 from tasks.tests.crew import crew, daemon, until
 from tasks.tests.test_tell_metrics import address_in
+from tests.ports import free_port
 
 SHIPPED = settings.BASE_DIR / "deploy" / "prometheus"
 GRAFANA = settings.BASE_DIR / "deploy" / "grafana"
@@ -42,7 +42,7 @@ class Prometheus:
     def get(self, path: str, **query: str) -> Any:
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             error.close()
@@ -76,8 +76,7 @@ def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
     ]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / "prometheus.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -101,10 +100,8 @@ def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
 @pytest.fixture
 def plan(team) -> Plan:
     """Of a database whose server does not exist."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
     database = Database.objects.create(
-        team=team, name="shop", host="127.0.0.1", port=port, dbname="shop", username="u"
+        team=team, name="shop", host="127.0.0.1", port=free_port(), dbname="shop", username="u"
     )
     destination = Destination.objects.create(team=team, name="disk", kind="local")
     return Plan.objects.create(
@@ -118,12 +115,12 @@ def test_it_works(plan, tmp_path):
         url = until(lambda: address_in(one.log.read_text()), what="metrics are served")
         with prometheus(tmp_path, urllib.parse.urlsplit(url).netloc) as watching:
             zero = 'backup_failure_total{database="shop"} == 0'
-            until(lambda: watching.value(zero) == 0, PATIENCE, "Prometheus has seen it at 0")
+            until(lambda: watching.value(zero) == 0, what="Prometheus has seen it at 0")
             until(lambda: watching.value('up{job="backdrop"}') == 1, what="it is up")
             assert watching.firing("BackupFailed") == []
             assert is_healthy(watching)
             plan.start(by=None)
-            (alert,) = until(lambda: watching.firing("BackupFailed"), PATIENCE, "the alert fires")
+            (alert,) = until(lambda: watching.firing("BackupFailed"), what="the alert fires")
             assert alert["database"] == "shop"
             assert alert["summary"] == "A backup of shop failed."
             assert watching.value('backup_failure_total{database="shop"}') == 1
@@ -218,8 +215,7 @@ def test_grafana_finds_its_source_and_its_dashboard():
 @contextmanager
 def web_process(folder: Path, **more: str) -> Iterator[tuple[str, Path]]:
     """A web process of its own: its address and its log."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / "web.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -231,16 +227,16 @@ def web_process(folder: Path, **more: str) -> Iterator[tuple[str, Path]]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: status_of(f"{url}/healthz") == 200, 30, "the web process answers")
+        until(lambda: status_of(f"{url}/healthz") == 200, what="the web process answers")
         yield url, log
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         error.close()
@@ -252,7 +248,7 @@ def status_of(url: str) -> int:
 def test_the_web_process_tells_its_own_metrics_on_a_port_apart_or_not_at_all(tmp_path):
     with web_process(tmp_path, WEB_METRICS_PORT="0") as (url, log):
         port = re.search(r"metrics on port (\d+)", log.read_text())[1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert "django_http_requests_before_middlewares_total" in answer.read().decode()
         assert status_of(f"{url}/metrics") == 404
     with web_process(tmp_path) as (url, log):

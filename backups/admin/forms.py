@@ -89,6 +89,14 @@ class DestinationForm(OwnedForm):
         model = Destination
         fields = "__all__"
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "options" in self.fields:  # who may only look has no fields
+            self.fields["options"].help_text = "; ".join(
+                f"{kind.name}: {{{', '.join(kind.schema['properties'])}}}"
+                for kind in storages.KINDS.values()
+            )
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         cleaned["options"] = cleaned.get("options") or {}

@@ -10,20 +10,15 @@ from django.db import models
 from accounts.fields import EncryptedTextField
 from accounts.models import Teamwork
 from backups.models.names import validate_name
+from backups.pipeline import engines
 from backups.pipeline.engines import ENGINES
 
 
 class Database(Teamwork):
     """One database on one server. The password is opened in `backups.recipes` alone."""
 
-    class Engine(models.TextChoices):
-        """Each is a row of `backups.pipeline.engines`."""
-
-        POSTGRES = "postgres", "PostgreSQL"
-        MYSQL = "mysql", "MySQL or MariaDB"
-
     name = models.CharField(max_length=63, validators=[validate_name])
-    engine = models.CharField(max_length=20, choices=Engine, default=Engine.POSTGRES)
+    engine = models.CharField(max_length=20, choices=engines.choices, default=engines.USUAL)
     host = models.CharField(
         max_length=255, default="127.0.0.1", help_text="Host name, address or path of a socket"
     )
@@ -58,7 +53,7 @@ class Database(Teamwork):
         if self.sslmode and self.sslmode not in words:
             faults["sslmode"] = f"Use one of {', '.join(words)}, or leave it empty."
         if (before := self._engine_before()) != self.engine and self.backups.exists():
-            label = Database.Engine(before).label
+            label = dict(engines.choices()).get(before, before)
             faults["engine"] = f"It has backups of {label}; register another database."
         if faults:
             raise ValidationError(faults)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from backups import storages
+
 if TYPE_CHECKING:
     from backups.models import Backup, Destination, Firing, Proof
 
@@ -110,22 +112,11 @@ def trial(channel: str) -> Message:
 
 def storage(destination: Destination) -> str:
     """`MinIO (s3://backups/)`."""
-    options = destination.options
-    if destination.kind == "local":
-        return f"{_label(destination)} ({options.get('folder', '')})"
-    prefix = str(options.get("prefix") or "").strip("/")
-    place = f"{options.get('bucket', '')}/{prefix}".rstrip("/")
-    scheme = {"gcs": "gs"}.get(destination.kind, destination.kind)
-    return f"{_label(destination)} ({scheme}://{place}/)"
+    return f"{_label(destination)} ({destination.address})"
 
 
 def _label(destination: Destination) -> str:
     """Its name; where it has only that of its kind, the product."""
     if destination.name != destination.kind:
         return destination.name
-    endpoint = str(destination.options.get("endpoint") or "")
-    if destination.kind != "s3":
-        return destination.get_kind_display()
-    if not endpoint or "amazonaws.com" in endpoint:
-        return "Amazon S3"
-    return "MinIO" if "minio" in endpoint.lower() or endpoint.endswith(":9000") else "S3"
+    return storages.kind_of(destination.kind).called(destination.options)

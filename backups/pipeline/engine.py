@@ -7,12 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backups.pipeline.contents import Contents, Reader
 from backups.pipeline.ports import Sink, Source
 
 Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Url:
+    """A database of an engine in one line: which variable holds it, and what it may say."""
+
+    variable: str
+    schemes: tuple[str, ...]
+    tls: tuple[str, ...]
+    """Parameters that say how TLS is used."""
+    tls_words: Mapping[str, str]
+    """What the engine's own client calls the words of `tls_modes`."""
+    socket: str
+    """The parameter that names a Unix socket, or its folder."""
+    named_by_user: bool
+    """Whether a database that isn't named is called like its user, as its clients have it."""
+    form: str
+    """For people who wrote something else."""
 
 
 class Scratch(Protocol):
@@ -42,6 +61,14 @@ class Engine(Protocol):
     @property
     def tls_modes(self) -> tuple[str, ...]:
         """The words that `sslmode` may be, the laxest first; empty is the engine's own default."""
+
+    @property
+    def url(self) -> Url:
+        """How a first start is given a database of it."""
+
+    @property
+    def rights(self) -> str:
+        """For people: what the account that backs up needs."""
 
     def server(
         self,
@@ -101,3 +128,7 @@ class Engine(Protocol):
 
     def reader(self, contents: Contents) -> Reader:
         """A reader of the text of its dumps, which tells `contents` what it finds."""
+
+    def by_hand(self, opened: str) -> str:
+        """The shell's command that loads what the command `opened` prints into a new database
+        `restored`, with public tools alone."""

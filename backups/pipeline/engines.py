@@ -12,6 +12,13 @@ from backups.pipeline.postgres.engine import PostgresEngine
 _ROWS: tuple[Engine, ...] = (PostgresEngine(), MysqlEngine())
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in _ROWS}
+USUAL = _ROWS[0].name
+"""What is meant where nobody chooses."""
+
+
+def choices() -> list[tuple[str, str]]:
+    """Names and labels, for fields; looked up anew each time, so that no migration holds them."""
+    return [(engine.name, engine.label) for engine in ENGINES.values()]
 
 
 def get(name: str) -> Engine:

@@ -7,6 +7,17 @@ wants to know.
 from __future__ import annotations
 
 from backups.storages.kind import KEPT, Kind, Options, OptionsError
-from backups.storages.kinds import KINDS, kind_of, open_store, validated
+from backups.storages.kinds import KINDS, USUAL, choices, kind_of, open_store, validated
 
-__all__ = ["KEPT", "KINDS", "Kind", "Options", "OptionsError", "kind_of", "open_store", "validated"]
+__all__ = [
+    "KEPT",
+    "KINDS",
+    "USUAL",
+    "Kind",
+    "Options",
+    "OptionsError",
+    "choices",
+    "kind_of",
+    "open_store",
+    "validated",
+]

@@ -57,6 +57,23 @@ class Kind:
     """The place as people name it, as the store describes it; its options may be half right."""
     fetch: Callable[[Options, str, str], str]
     """The shell's command that gets the object of a key into a file with public tools alone."""
+    product: Callable[[Options], str] | None = None
+    """What people call a place with those options that has no name of its own; None: `label`."""
+    guarded: tuple[str, ...] = ()
+    """Options that say where the secret is sent, or as whom: with another value of one of them a
+    stored secret has to be typed again."""
+    variables: Mapping[str, str]
+    """Which variable a first start takes an option from; `secret` stands for the secret."""
+    filed: frozenset[str] = frozenset()
+    """Options that, as the secret, may be in a file named by NAME_FILE."""
+
+    def in_file(self, option: str) -> bool:
+        """Whether the variable of that option may name a file instead, as NAME_FILE."""
+        return option == "secret" or option in self.filed
+
+    def called(self, options: Options) -> str:
+        """The product, as people know it."""
+        return self.product(options) if self.product else self.label
 
     def options(self, options: Options, secret: str) -> dict[str, Any]:
         """The options with their defaults; raises OptionsError."""

@@ -9,7 +9,16 @@ from backups.pipeline.ports import ObjectStore
 from backups.storages import gcs, local, s3
 from backups.storages.kind import Kind, Options, OptionsError
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (local.KIND, s3.KIND, gcs.KIND)}
+_ROWS = (local.KIND, s3.KIND, gcs.KIND)
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ROWS}
+USUAL = _ROWS[0].name
+"""What is meant where nobody chooses."""
+
+
+def choices() -> list[tuple[str, str]]:
+    """Names and labels, for fields; looked up anew each time, so that no migration holds them."""
+    return [(kind.name, kind.label) for kind in KINDS.values()]
 
 
 def kind_of(name: str) -> Kind:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import http.server
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+import pytest
+
+from backups.pipeline.errors import StorageError
+from backups.pipeline.ports import ObjectStore
 
 PASS, SWALLOW = "pass", "swallow"
 """What may become of a request: it goes through, or its answer is lost."""
@@ -83,6 +89,25 @@ def answer(status: str, code: str) -> str:
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>"
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def shows_patience(store: ObjectStore, proxy: FaultyProxy, refusal: str, *, seconds: float) -> None:
+    """Refused so, it keeps trying for that long and no longer: no try follows one that came late.
+
+    Holds however slow the machine is, which the number of tries does not.
+    """
+    asked = []
+
+    def judge(head: bytes) -> str:
+        asked.append(time.monotonic())
+        return refusal
+
+    proxy.judge = judge
+    began = time.monotonic()
+    with pytest.raises(StorageError):
+        list(store.list())
+    assert time.monotonic() - began >= seconds
+    assert all(at - asked[0] < seconds for at in asked[:-1])
 
 
 @contextmanager

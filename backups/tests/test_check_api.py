@@ -72,6 +72,7 @@ def test_a_server_that_is_not_there_is_told(api, mate, database):
     assert "127.0.0.1:1" in answer.json()["detail"]
 
 
+@pytest.mark.alone
 def test_a_server_that_says_nothing_holds_nobody_up(database, silent):
     database.port = silent
     began = time.monotonic()
@@ -148,6 +149,7 @@ def test_storage_is_not_asked_again_at_once(standing, plan, tmp_path):
     assert standing() == (True, [])
 
 
+@pytest.mark.alone
 def test_storage_that_says_nothing_holds_nobody_up(standing, bucket, plan, silent, monkeypatch):
     monkeypatch.setattr(connections, "STANDING_SECONDS", 0.5)
     bucket.options |= {"endpoint": f"http://127.0.0.1:{silent}"}

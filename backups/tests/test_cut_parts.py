@@ -60,11 +60,14 @@ def test_a_part_is_read_like_a_file_as_often_as_needed():
 
 def test_several_parts_are_on_the_way_at_once_and_buffers_are_used_again():
     on_the_way, most, buffers = set(), [], set()
+    together = threading.Barrier(4)
 
     def send(part: Part) -> dict:
         on_the_way.add(part.number)
         most.append(len(on_the_way))
         buffers.add(id(part.buffer))
+        if part.number <= 4:
+            together.wait(60)
         time.sleep(0.02)
         on_the_way.discard(part.number)
         return {"ETag": f"tag {part.number}"}
@@ -107,7 +110,7 @@ def test_a_failed_part_ends_the_cutting_at_the_next_block():
     sender = Sender(send, sent=parts.give_back)
     coming = iter(parts)
     sender.put(next(coming))
-    assert failed.wait(5)
+    assert failed.wait(60)
     sender.stop(seconds=5)
     parts.between = sender.raise_failure
     with pytest.raises(OSError, match="no route"):
@@ -116,6 +119,7 @@ def test_a_failed_part_ends_the_cutting_at_the_next_block():
         sender.finish()
 
 
+@pytest.mark.alone
 def test_stopping_does_not_wait_for_a_part_that_hangs():
     hanging = threading.Event()
     sender = Sender(lambda part: {"ETag": str(hanging.wait(20))}, sent=lambda part: None)

@@ -60,7 +60,7 @@ def plan(transactional_db, team, mariadb, shop, kept, workers) -> Plan:
     database = Database.objects.create(
         team=team,
         name="shop",
-        engine=Database.Engine.MYSQL,
+        engine="mysql",
         host="127.0.0.1",
         port=mariadb.port,
         dbname=shop,
@@ -175,6 +175,7 @@ def test_a_source_newer_than_all_servers_here_is_undecided(backup):
     assert "No MariaDB server of version 99.1 or later" in proof.reason
 
 
+@pytest.mark.alone
 def test_a_cancelled_backup_ends_on_the_server_too(plan, kept, mariadb):
     backup = plan.start(by=None)
     work = Work(backup.task)
@@ -200,6 +201,7 @@ def begun(mariadb) -> bool:
     return any("__restoring_" in name for name in names(mariadb))
 
 
+@pytest.mark.alone
 def test_a_cancelled_restore_leaves_nothing(plan, backup, mariadb, nothing_stays):
     work = begin_restore(plan, backup, mariadb)
     assert transitions.cancel(work.row, by=None)

@@ -56,6 +56,7 @@ def test_it_works(place):
     assert place.content("a") == CONTENT
 
 
+@pytest.mark.alone
 def test_a_server_that_stops_fails_the_writing_within_seconds(server, place):
     store = open_store("s3", place.options, place.secret)
     opened, closed = [], []
@@ -99,6 +100,7 @@ def test_a_server_that_comes_back_in_time_loses_nothing(restart, place):
     assert place.uploads() == []
 
 
+@pytest.mark.alone
 def test_a_server_that_freezes_is_given_up(server, place):
     store = store_with(place, patience=1, connect_seconds=1, answer_seconds=1, data_seconds=1)
 

@@ -11,9 +11,9 @@ import pytest
 from backups.pipeline.errors import StorageError
 from backups.storages import open_store
 from backups.storages.s3 import Limits, S3Store
-from backups.tests.faulty_proxy import PASS, FaultyProxy, answer, web_server
+from backups.tests.faulty_proxy import PASS, FaultyProxy, answer, shows_patience, web_server
 from backups.tests.places import PART
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 WRONG = "wrong-secret-7f3a9c"
 HURRIED = Limits(patience=0.5, connect_seconds=0.5, answer_seconds=0.5, data_seconds=0.5)
@@ -100,7 +100,7 @@ def test_an_unknown_host_is_said_at_once(s3_place):
 
 
 def test_a_server_that_does_not_run_is_said_so(s3_place):
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     store = open_store("s3", s3_place.options | {"endpoint": endpoint}, WRONG)
     error = told(store.check)
     assert not error.permanent
@@ -171,19 +171,9 @@ def test_what_passes_is_waited_for(proxied, proxy, s3_place, code):
 
 
 def test_a_server_that_asks_for_patience_gets_more_of_it(proxied, proxy):
-    asked = []
-
-    def judge(head: bytes) -> str:
-        asked.append(head)
-        return answer("503 Slow Down", "SlowDown")
-
-    proxy.judge = judge
     proxied._call = proxied._call.hurried(0.3)
-    told(lambda: list(proxied.list()))
-    slow = len(asked)
-    proxy.judge = lambda head: asked.append(head) or answer("500 No", "InternalError")
-    told(lambda: list(proxied.list()))
-    assert slow > len(asked) - slow
+    shows_patience(proxied, proxy, answer("503 Slow Down", "SlowDown"), seconds=6 * 0.3)
+    shows_patience(proxied, proxy, answer("500 No", "InternalError"), seconds=0.3)
 
 
 def test_a_server_that_takes_connections_and_never_answers_is_given_up(s3_place):

@@ -13,10 +13,10 @@ from backups.pipeline.errors import StorageError
 from backups.storages import OptionsError, open_store
 from backups.storages.gcs.connection import Limits, Settings
 from backups.storages.gcs.store import GCSStore
-from backups.tests.faulty_proxy import PASS, FaultyProxy, web_server
+from backups.tests.faulty_proxy import PASS, FaultyProxy, shows_patience, web_server
 from backups.tests.places import PART
 from tests.gcs_front import Account, no_grant, refusal
-from tests.seaweed import free_ports
+from tests.ports import free_port
 
 HURRIED = Limits(patience=0.5, connect_seconds=0.5, answer_seconds=0.5, data_seconds=0.5)
 
@@ -138,7 +138,7 @@ def test_a_wrong_clock_is_said_so(gcs_place, account):
 
 
 def test_a_login_server_out_of_reach_is_said_so(gcs_place, account):
-    key = json.dumps(account.key | {"token_uri": f"http://127.0.0.1:{free_ports(1)[0]}"})
+    key = json.dumps(account.key | {"token_uri": f"http://127.0.0.1:{free_port()}"})
     error = told(open_store("gcs", gcs_place.options, key).check)
     assert not error.permanent
     assert "server that gives out logins is out of reach" in error.sentence
@@ -195,7 +195,7 @@ def test_an_unknown_host_is_said_at_once(gcs_place):
 
 
 def test_a_server_that_does_not_run_is_said_so(gcs_place):
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     error = told(open_store("gcs", gcs_place.options | {"endpoint": endpoint}).check)
     assert not error.permanent
     assert error.sentence.endswith(f"at {endpoint} can't be reached: no connection.")
@@ -282,14 +282,9 @@ def test_what_passes_is_waited_for(proxied, proxy, gcs_place):
 
 
 def test_a_server_that_asks_for_patience_gets_more_of_it(proxied, proxy):
-    asked = []
-    proxy.judge = lambda head: asked.append(head) or wire("429 No", "rateLimitExceeded")
     proxied._call = proxied._call.hurried(0.3)
-    told(lambda: list(proxied.list()))
-    slow = len(asked)
-    proxy.judge = lambda head: asked.append(head) or wire("500 No", "backendError")
-    told(lambda: list(proxied.list()))
-    assert slow > len(asked) - slow
+    shows_patience(proxied, proxy, wire("429 No", "rateLimitExceeded"), seconds=6 * 0.3)
+    shows_patience(proxied, proxy, wire("500 No", "backendError"), seconds=0.3)
 
 
 def test_a_server_that_takes_connections_and_never_answers_is_given_up(gcs_place):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django import forms
 
 from backups import addresses
 from backups.models import Database
+from backups.pipeline.engine import Engine
 from backups.pipeline.engines import ENGINES
 from backups.views.forms import TeamForm, kept_or_new, secret_field
 
@@ -81,6 +83,10 @@ class DatabaseForm(TeamForm):
         sslmode = self.fields["sslmode"]
         assert isinstance(sslmode, forms.ChoiceField)  # noqa: S101 - declared above
         sslmode.choices = [("", "As usual: where the server offers it"), *_words()]
+
+    def engines(self) -> Iterable[Engine]:
+        """Each has something to say of its accounts."""
+        return ENGINES.values()
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

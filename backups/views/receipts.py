@@ -15,6 +15,7 @@ from accounts import policy
 from accounts.policy import Verb
 from backups import recipes, storages
 from backups.models import Backup, Database, Destination, RefusedError
+from backups.pipeline import engines
 from backups.pipeline.errors import StorageError
 from backups.views.databases import history
 from backups.views.forms import RestoreForm
@@ -23,10 +24,6 @@ from backups.views.pages import asker, carry_out, go_on, page, paged
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-_LOADERS = {
-    Database.Engine.POSTGRES: "createdb restored && {} | psql -v ON_ERROR_STOP=1 -d restored",
-    Database.Engine.MYSQL: "mariadb-admin create restored && {} | mariadb restored",
-}
 _OPENERS = {"gzip": "gunzip -c", "zstd": "zstd -dc", "none": "cat"}
 
 
@@ -109,7 +106,7 @@ def _by_hand(backup: Backup) -> dict[str, str]:
     return {
         "fetch": kind.fetch(destination.options, backup.key, name),
         "verify": f'echo "{backup.stored_sha256}  {file}" | sha256sum --check',
-        "load": _LOADERS[Database.Engine(backup.database.engine)].format(opened),
+        "load": engines.get(backup.database.engine).by_hand(opened),
     }
 
 

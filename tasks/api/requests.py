@@ -99,7 +99,9 @@ class RequestView(APIView):
             201: AcceptedSerializer,
             200: OpenApiResponse(AcceptedSerializer, "That key asked for this task before."),
             (409, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "Another body with that key."),
+            (403, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "You may send no files."),
             (413, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "Over a limit or quota."),
+            (415, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "It takes no type of yours."),
             (429, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, "Too many open uploads."),
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
@@ -71,18 +72,27 @@ class ResultView(AsyncView):
         if task.status != Status.SUCCEEDED:
             return await sync_to_async(_no_result)(task)
         chosen = _chosen(request, artifacts)
+        at = _end_of(task, chosen)
+        if at <= await sync_to_async(clock.read)():
+            told = f"The result expired at {at:%Y-%m-%dT%H:%M:%SZ}."
+            return await sync_to_async(refusal)(task, 410, told)
         if chosen is None:
             return Response(_listed(request, task, artifacts))
-        if chosen.gone_at is not None or chosen.expires_at <= await sync_to_async(clock.read)():
-            at = chosen.gone_at or chosen.expires_at
-            told = f"The result expired at {min(at, chosen.expires_at):%Y-%m-%dT%H:%M:%SZ}."
-            return await sync_to_async(refusal)(task, 410, told)
         return await _download(request, chosen)
 
 
 def _find(user: User, pk: UUID) -> tuple[Task, list[Artifact]]:
     task = policy.get_or_404(user, Verb.SEE, Task.objects.all(), pk=pk)
     return task, list(task.artifacts.filter(attempt=task.attempt).order_by("created_at"))
+
+
+def _end_of(task: Task, chosen: Artifact | None) -> datetime:
+    """When that file, or the JSON result, is no longer to be had."""
+    if chosen is not None:
+        return min(chosen.expires_at, chosen.gone_at or chosen.expires_at)
+    return (task.finished_at or task.updated_at) + timedelta(
+        seconds=settings.RESULT_EXPIRES_SECONDS
+    )
 
 
 def _no_result(task: Task) -> Response:

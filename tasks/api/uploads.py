@@ -77,8 +77,9 @@ class UploadsView(_InFront):
         responses={
             201: OpenApiResponse(description="`Location` is its address."),
             (400, MEDIA_TYPE): _problem("A header can't be understood."),
-            (403, MEDIA_TYPE): _problem("Your role may not run tasks."),
+            (403, MEDIA_TYPE): _problem("Your role may not run tasks, or you may send no files."),
             (413, MEDIA_TYPE): _problem("Over a limit or quota."),
+            (415, MEDIA_TYPE): _problem("The job takes no type of file that you may send."),
             (429, MEDIA_TYPE): _problem("Too many open uploads."),
             **WRONG_VERSION,
         },

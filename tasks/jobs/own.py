@@ -29,7 +29,7 @@ register(
 )
 
 
-@periodic(every=canaries.LOOK_SECONDS)
+@periodic(every=canaries.LOOK_SECONDS, prompt=True)
 def tend_canaries() -> None:
     """Send one through each queue, each minute."""
     canaries.tend()

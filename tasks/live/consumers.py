@@ -67,7 +67,12 @@ class TaskSocket(Socket):
                     told = await self._tell_change(change, told)
 
     async def check(self) -> None:
-        await ask(_task, self.visitor.user, self.pk)
+        """Of one that is gone altogether `stream` tells, which says so before it closes."""
+        try:
+            await ask(_task, self.visitor.user, self.pk)
+        except CloseError:
+            if await ask(Task.objects.filter(pk=self.pk).exists):
+                raise
 
     async def _snapshot(self, after: int | None) -> tuple[int, Place | None]:
         """Tell how it stands and what happened after `after`; the seq and place told.

@@ -5,6 +5,7 @@ from tasks.models.attempts import Attempt
 from tasks.models.canaries import Canary
 from tasks.models.chores import Chore
 from tasks.models.events import Event
+from tasks.models.limits import UploadLimit
 from tasks.models.pauses import Pause
 from tasks.models.tallies import Tally
 from tasks.models.tasks import Task
@@ -26,6 +27,7 @@ __all__ = [
     "Total",
     "Turn",
     "Upload",
+    "UploadLimit",
     "Webhook",
     "WebhookDelivery",
     "Worker",

@@ -14,7 +14,12 @@ class Attempt(models.Model):
 
     team_path: ClassVar[str] = "task__team"
 
-    task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="attempts")
+    task = models.ForeignKey(
+        "tasks.Task",
+        on_delete=models.CASCADE,
+        related_name="attempts",
+        db_index=False,  # the unique constraint begins with it
+    )
     number = models.PositiveIntegerField()
     worker = models.CharField(max_length=200)
     host = models.CharField(

@@ -16,7 +16,12 @@ class Event(models.Model):
 
     team_path: ClassVar[str] = "task__team"
 
-    task = models.ForeignKey("tasks.Task", on_delete=models.CASCADE, related_name="events")
+    task = models.ForeignKey(
+        "tasks.Task",
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,  # the unique constraint begins with it
+    )
     seq = models.PositiveBigIntegerField(help_text="The task's seq at that moment")
     at = models.DateTimeField(auto_now_add=True)
     kind = models.CharField(max_length=10, choices=Kind)

@@ -8,7 +8,8 @@ from tasks.states import Status
 
 
 class Tally(models.Model):
-    """How many tasks of one kind ended in one state within one span of seconds.
+    """How many tasks of one kind ended in one state within one span of seconds, as some processes
+    have counted: all shards together are the figure.
 
     Raised in the transaction that ends a task (see `tasks.tallies`), hence exactly once each.
     """
@@ -19,6 +20,10 @@ class Tally(models.Model):
     le = models.CharField(
         max_length=20, blank=True, help_text="Upper bound in seconds; empty: it never ran"
     )
+    shard = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="Processes count in rows of their own: none waits for another's commit",
+    )
     count = models.PositiveBigIntegerField(default=0)
     seconds = models.FloatField(default=0.0, help_text="Of all of them together")
 
@@ -26,7 +31,7 @@ class Tally(models.Model):
         verbose_name_plural = "tallies"
         constraints = [
             models.UniqueConstraint(
-                fields=["job", "subject", "status", "le"], name="tasks_tally_once"
+                fields=["job", "subject", "status", "le", "shard"], name="tasks_tally_once"
             ),
         ]
 

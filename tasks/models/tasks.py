@@ -137,12 +137,14 @@ class Task(Teamwork):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["team", "owner", "idempotency_key"], name="tasks_task_idempotency"
+                fields=["team", "owner", "idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="tasks_task_idempotency",
             ),
             # Where nobody owns it: NULLs differ from each other in the constraint above.
             models.UniqueConstraint(
                 fields=["team", "idempotency_key"],
-                condition=models.Q(owner__isnull=True),
+                condition=models.Q(owner__isnull=True, idempotency_key__isnull=False),
                 name="tasks_task_idempotency_system",
             ),
         ]

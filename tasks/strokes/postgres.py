@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
-from tasks import processes
+from tasks import processes, tallies
 from tasks.states import Outcome
 from tasks.strokes.words import ENDED, STARTED, TABLES
 from tasks.tallies import BOUNDS, INFINITE
@@ -60,9 +60,9 @@ WITH moved AS (
     INSERT INTO {event} (task_id, seq, at, kind, level, attempt, message, data)
     SELECT id, seq, {now}, 'move', 'info', attempt, %s, %s::jsonb FROM moved
 ), counted AS (
-    INSERT INTO {tally} AS known (job, subject, status, le, count, seconds)
-    SELECT job, subject, 'succeeded', CASE {bounds} END, 1, seconds FROM moved
-    ON CONFLICT (job, subject, status, le)
+    INSERT INTO {tally} AS known (job, subject, status, le, shard, count, seconds)
+    SELECT job, subject, 'succeeded', CASE {bounds} END, %s, 1, seconds FROM moved
+    ON CONFLICT (job, subject, status, le, shard)
     DO UPDATE SET count = known.count + 1, seconds = known.seconds + excluded.seconds
 )
 SELECT count(*) FROM moved
@@ -91,5 +91,6 @@ def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: flo
     sql = _SUCCEED.format(bounds=_BOUNDS, now=_NOW, **TABLES)
     told = f"Attempt {attempt}: {Outcome.SUCCEEDED.label}"
     with connection.cursor() as cursor:
-        cursor.execute(sql, (result, callback, str(task_id), attempt, told, ENDED))
+        values = (result, callback, str(task_id), attempt, told, ENDED, tallies.shard())
+        cursor.execute(sql, values)
         return bool(cursor.fetchone()[0])

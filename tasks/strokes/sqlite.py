@@ -52,9 +52,9 @@ SET outcome = 'succeeded', error = '', finished_at = %s,
 WHERE task_id = %s AND number = %s
 """
 _COUNTED = """
-INSERT INTO {tally} (job, subject, status, le, count, seconds)
-VALUES (%s, %s, 'succeeded', %s, 1, %s)
-ON CONFLICT (job, subject, status, le)
+INSERT INTO {tally} (job, subject, status, le, shard, count, seconds)
+VALUES (%s, %s, 'succeeded', %s, 0, 1, %s)
+ON CONFLICT (job, subject, status, le, shard)
 DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds
 """
 

@@ -22,7 +22,7 @@ from tasks import processes, queue
 from tasks.models import Attempt, Task, Worker
 from tasks.tests import toys
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 assert toys  # registers the toy jobs in the process of the tests
 
@@ -90,7 +90,7 @@ class Crew:
         return Worker.objects.get(pid=self.process.pid).name
 
     def wait_ready(self) -> None:
-        until(lambda: self.process.poll() is not None or self.is_ready(), 30, "crew is ready")
+        until(lambda: self.process.poll() is not None or self.is_ready(), what="crew is ready")
         assert self.process.poll() is None, self.log.read_text()
 
     def is_steady(self) -> bool:
@@ -149,11 +149,11 @@ class Crew:
     def end(self) -> None:
         """For the end of a test, however it went: all are killed, as the database is emptied."""
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait()
         for pid in self.everyone():
             processes.kill(pid)
 
-    def leaves_nothing(self, seconds: float = 5.0) -> bool:
+    def leaves_nothing(self, seconds: float = PATIENCE) -> bool:
         return bool(until(lambda: not self.everyone(), seconds, f"{self.everyone()} end"))
 
 

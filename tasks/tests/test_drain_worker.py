@@ -31,14 +31,15 @@ def drain(operator) -> None:
     assert f"/workers/{worker.pk}/drain" not in page
 
 
+@pytest.mark.alone
 def test_it_works(toys, tmp_path, operator):
     with crew(tmp_path, workers=2, SHUTDOWN_GRACE_SECONDS="0") as workers:
         work = toys.push("tick", args={"seconds": 4})
         work.runs()
         drain(operator)
-        until(lambda: "Draining" in workers.log.read_text(), 6, "the watcher has heard of it")
+        until(lambda: "Draining" in workers.log.read_text(), what="the watcher has heard of it")
         waiting = toys.push("nothing")
-        assert workers.wait(20) == 0
+        assert workers.wait() == 0
         assert workers.leaves_nothing(1)
     assert work.outcomes == [Outcome.SUCCEEDED], "whatever the grace is"
     assert waiting.row.status == Status.QUEUED
@@ -50,9 +51,9 @@ def test_sigterm_hurries_a_worker_that_drains(toys, tmp_path, operator):
         work = toys.push("tick", args={"seconds": 60})
         work.runs()
         drain(operator)
-        until(lambda: "Draining" in workers.log.read_text(), 6, "the watcher has heard of it")
+        until(lambda: "Draining" in workers.log.read_text(), what="the watcher has heard of it")
         workers.process.send_signal(signal.SIGTERM)
-        assert workers.wait(15) == 0
+        assert workers.wait() == 0
     assert work.outcomes == [Outcome.INTERRUPTED]
     assert work.row.status == Status.QUEUED
 
@@ -60,7 +61,7 @@ def test_sigterm_hurries_a_worker_that_drains(toys, tmp_path, operator):
 def test_an_idle_worker_ends_at_once(toys, tmp_path, operator):
     with crew(tmp_path, workers=1) as workers:
         drain(operator)
-        assert workers.wait(10) == 0
+        assert workers.wait() == 0
 
 
 def test_a_replaced_pool_is_counted(toys, tmp_path):
@@ -68,5 +69,5 @@ def test_a_replaced_pool_is_counted(toys, tmp_path):
         until(workers.is_steady)
         os.kill(workers.leader, signal.SIGKILL)
         until(lambda: sum(totals.of(totals.POOL).values()) == 1, what="it is counted")
-        until(workers.is_steady, 15)
+        until(workers.is_steady)
     assert Total.objects.get(what="pool").about == Worker.objects.get().host

@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team
-from tasks import bulk, clock, processes, queue, transitions
+from tasks import bulk, clock, pauses, processes, queue, transitions
 from tasks.bulk import Action
-from tasks.models import Task
+from tasks.models import Pause, Task
 from tasks.states import Outcome, Status
 from tasks.tests.crew import Toys, Work, until
+from tasks.tests.work import new_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,3 +249,18 @@ def test_it_can_be_cancelled_itself(toys, team, mate, shared_workers):
     transitions.cancel(work.row, by=mate)
     assert work.ends().status == Status.CANCELLED
     assert Task.objects.filter(status=Status.QUEUED).exists()
+
+
+def test_a_paused_queue_does_not_keep_its_tasks_from_being_cancelled(team, mate):
+    """What an operator does first of all, before cancelling what shall not go on."""
+    held = new_task(team)
+    pauses.pause(Pause.Kind.QUEUE, "default", by=mate)
+    ours = bulk.ask("cancel", {"status": "queued"}, team=team, by=mate)
+    claimed = queue.claim(["default"], "tests")
+    assert claimed is not None
+    assert claimed.pk == ours.pk
+    assert pauses.over(ours) is None
+    pauses.pause(Pause.Kind.JOB, bulk.JOB, by=mate)
+    again = bulk.ask("cancel", {"status": "queued"}, team=team, by=mate)
+    assert queue.claim(["default"], "tests") is None
+    assert {pauses.over(row) is None for row in (held, again)} == {False}

@@ -20,6 +20,7 @@ def many(team) -> None:
 
 
 @pytest.mark.usefixtures("many")
+@pytest.mark.alone
 def test_it_works():
     begun = time.monotonic()
     task = queue.claim(["default"], "me")

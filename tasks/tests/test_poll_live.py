@@ -37,7 +37,7 @@ async def test_it_works(task):
     poller, watch = Poller(), TaskWatch(task_id=task.pk, seen=task.seq, place=Place(1))
     with poller.watching(watch):
         await asyncio.to_thread(cancel, task)
-        (change,) = await asyncio.wait_for(watch.mailbox.take(), 5)
+        (change,) = await asyncio.wait_for(watch.mailbox.take(), 60)
     assert change.task["status"] == "cancelled"
     assert [event["seq"] for event in change.events] == [2]
 
@@ -52,7 +52,7 @@ def threads() -> list[str]:
 
 
 async def eventually(holds) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
@@ -68,7 +68,7 @@ async def test_with_nobody_waiting_there_is_not_even_a_thread(task):
             assert threads().count("live-poller") == 1
     await eventually(lambda: not poller.running and "live-poller" not in threads())
     with poller.watching(watch := TaskWatch(task_id=task.pk, seen=0)):
-        assert await asyncio.wait_for(watch.mailbox.take(), 5)
+        assert await asyncio.wait_for(watch.mailbox.take(), 60)
 
 
 async def test_sqlite_is_asked_for_tasks_only_after_a_commit(task, monkeypatch):
@@ -82,14 +82,15 @@ async def test_sqlite_is_asked_for_tasks_only_after_a_commit(task, monkeypatch):
     poller, watch = Poller(), TaskWatch(task_id=task.pk, seen=task.seq)
     with poller.watching(watch):
         await eventually(lambda: asked)
-        before = len(asked)
-        await asyncio.sleep(0.6)
+        before, begun = len(asked), time.monotonic()
         if connection.vendor == "sqlite":
+            await asyncio.sleep(0.6)
             assert len(asked) == before
         else:
-            assert 1 <= len(asked) - before <= 4
+            await eventually(lambda: len(asked) >= before + 3)
+            assert time.monotonic() - begun > 0.35, "five times a second"
         await asyncio.to_thread(cancel, task)
-        assert await asyncio.wait_for(watch.mailbox.take(), 5)
+        assert await asyncio.wait_for(watch.mailbox.take(), 60)
 
 
 async def test_a_fault_of_the_database_is_survived(task, monkeypatch):
@@ -105,9 +106,9 @@ async def test_a_fault_of_the_database_is_survived(task, monkeypatch):
     one, all_of_them = TaskWatch(task_id=task.pk, seen=0), TeamsWatch(teams={task.team_id})
     poller = Poller()
     with poller.watching(one), poller.watching(all_of_them):
-        assert await asyncio.wait_for(one.mailbox.take(), 5)
+        assert await asyncio.wait_for(one.mailbox.take(), 60)
         with pytest.raises(BehindError):  # nobody knows what was missed: read the rows
-            await asyncio.wait_for(all_of_them.mailbox.take(), 5)
+            await asyncio.wait_for(all_of_them.mailbox.take(), 60)
 
 
 async def test_a_mailbox_merges_what_is_not_taken():
@@ -151,7 +152,7 @@ def test_a_nudge_spares_the_wait(team, owner, settings, tmp_path):
             web.listen(f"/ws/tasks/{task.pk}", owner) as one,
         ):
             assert every.next()["type"] == one.next()["type"] == "snapshot"
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not nudges._client().pubsub_numsub(nudges.CHANNEL)[0][1]:
                 assert time.monotonic() < deadline, "nobody listens to Redis"
                 time.sleep(0.05)
@@ -166,6 +167,7 @@ def test_a_nudge_spares_the_wait(team, owner, settings, tmp_path):
 
 
 @pytest.mark.usefixtures("trusting")
+@pytest.mark.alone
 def test_a_redis_that_has_gone_fails_nobody(team, settings, caplog):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     begun = time.monotonic()

@@ -66,6 +66,7 @@ def test_others_learn_nothing(web, stranger, mate, tasks_of_all_kinds):
             assert client.get(path, headers=headers).status_code == 401
 
 
+@pytest.mark.alone
 def test_who_leaves_the_team_is_out_within_seconds(web, mate, tasks_of_all_kinds):
     path = f"/task/status/{tasks_of_all_kinds[0].pk}"
     with web.client(mate) as client:

@@ -130,7 +130,7 @@ def test_no_task_is_claimed_twice_by_many_processes(team, tmp_path):
         os._exit(0)
 
     forks = [Fork(claim_all) for _ in range(4)]
-    assert all(fork.wait(30) and fork.status == 0 for fork in forks)
+    assert all(fork.wait(60) and fork.status == 0 for fork in forks)
     claimed = [line for path in tmp_path.iterdir() for line in path.read_text().split()]
     assert sorted(claimed) == sorted(tasks)
     assert Attempt.objects.filter(number=1).count() == 60
@@ -162,7 +162,7 @@ def test_of_two_requests_under_one_key_one_wins_and_the_other_is_refused(team, o
 
     connections.close_all()
     forks = [Fork(lambda number=number: ask(number)) for number in range(6)]
-    assert all(fork.wait(30) and fork.status == 0 for fork in forks)
+    assert all(fork.wait(60) and fork.status == 0 for fork in forks)
     winner = Task.objects.get(idempotency_key="k")
     said = [(tmp_path / f"{number}").read_text() for number in range(6)]
     like = winner.args["number"]
@@ -178,13 +178,13 @@ def test_a_key_whose_first_user_took_it_back_is_free(team, owner):
         with transaction.atomic():
             push(team, owner=owner, idempotency_key="k", args={"number": 1})
             begun.set()
-            give_up.wait(10)
+            give_up.wait(60)
             transaction.set_rollback(True)
         connections.close_all()
 
     first = threading.Thread(target=ask_and_take_back)
     first.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     threading.Timer(0.3, give_up.set).start()
     task = push(team, owner=owner, idempotency_key="k", args={"number": 2})
     first.join()

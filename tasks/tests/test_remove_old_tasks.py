@@ -47,7 +47,8 @@ def test_it_works(team):
     assert not Event.objects.filter(task_id=gone.pk).exists()
     counted = {key: v for key, v in before.items() if key[0].startswith(("task_total", "task_att"))}
     assert any(counted.values())
-    assert {key: scraped()[key] for key in counted} == counted
+    after = scraped()
+    assert {key: after[key] for key in counted} == counted
 
 
 def test_the_settings_say_how_long(team, settings):

@@ -45,7 +45,8 @@ def test_a_task_without_a_policy_goes_by_its_jobs(toys):
     work = toys.push("nothing", max_attempts=9)
     # Toys rest 0.1 and then 0.2 seconds, a fifth of it by lot.
     for whole in (0.1, 0.2, 0.2):
-        assert whole * 0.8 <= end(work) < whole + 0.1
+        assert whole * 0.8 <= end(work)
+        assert work.row.run_at <= work.attempts[-1].finished_at + timedelta(seconds=whole)
 
 
 def test_full_jitter_spreads_over_the_whole_pause():
@@ -244,7 +245,7 @@ def test_limits_that_make_no_sense_are_refused(team, options):
 
 
 def test_a_running_task_is_stopped_at_its_end(toys, shared_workers):
-    work = toys.push("sleep", total_seconds=1.5, max_attempts=5)
+    work = toys.push("sleep", total_seconds=6, max_attempts=5)
     other = toys.push("sleep", args={"seconds": 0.2}, total_seconds=60)
     assert work.ends().status == Status.FAILED
     assert work.outcomes == [Outcome.TIMED_OUT]

@@ -47,12 +47,14 @@ def test_priorities_are_kept(toys):
         assert sum(earlier < priority for earlier in priorities[:place]) <= 2
 
 
+@pytest.mark.alone
 def test_it_waits_for_its_time(toys):
     moment = timezone.now() + timedelta(seconds=1)
     row = toys.push("nothing", run_at=moment).ends()
     assert moment <= row.started_at < moment + timedelta(seconds=2)
 
 
+@pytest.mark.alone
 def test_progress_is_seen_at_most_four_times_a_second_and_at_last_exactly(toys):
     work = toys.push("sleep", args={"seconds": 2})
     work.runs()
@@ -113,6 +115,7 @@ def test_lines_come_in_order_and_too_many_are_cut_off(toys):
         ("permanent", "No such thing. Make one."),
     ],
 )
+@pytest.mark.alone
 def test_each_bad_end_is_noticed_at_once_and_told(toys, how, told, workers):
     work = toys.push("die", args={"how": how}, max_attempts=1)
     toys.ledger.wait_for(work, "begin")
@@ -153,6 +156,7 @@ def test_a_permanent_error_is_not_tried_again(toys):
     assert work.outcomes == [Outcome.FAILED]
 
 
+@pytest.mark.alone
 def test_an_attempt_that_takes_too_long_is_stopped(toys):
     work = toys.push("sleep", deadline_seconds=1, max_attempts=1)
     row = work.ends()
@@ -161,6 +165,7 @@ def test_an_attempt_that_takes_too_long_is_stopped(toys):
     assert timedelta(seconds=1) <= row.finished_at - row.started_at < timedelta(seconds=3)
 
 
+@pytest.mark.alone
 def test_an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(toys):
     still = toys.push("hang", stall_seconds=1, max_attempts=1)
     moving = toys.push("sleep", args={"seconds": 2.5}, stall_seconds=1)
@@ -169,6 +174,7 @@ def test_an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(toy
     assert moving.ends().status == Status.SUCCEEDED
 
 
+@pytest.mark.alone
 def test_no_program_outlives_the_job_that_started_it(toys, workers):
     mark = str(uuid.uuid4().int % 10**6 + 10**6)
     work = toys.push("spawn", args={"mark": mark, "leave": True})
@@ -176,9 +182,35 @@ def test_no_program_outlives_the_job_that_started_it(toys, workers):
     until(lambda: not workers.called_with(f"sleep {mark}"), 2, "programs end")
 
 
-def test_a_job_nobody_knows_fails_with_the_names_that_are_known(toys):
+def test_a_process_that_does_not_end_after_its_job_is_ended(toys):
+    """What it has told counts all the same."""
+    work = toys.push("dawdle", args={"seconds": 600})
+    row = work.ends()
+    assert (row.status, row.result) == (Status.SUCCEEDED, {"done": True})
+    assert work.outcomes == [Outcome.SUCCEEDED]
+
+
+def test_a_job_nobody_knows_waits_uncounted_for_workers_that_do(toys):
+    """As a release is rolled out, old workers meet new jobs."""
     work = toys.push("nothing", run_at=timezone.now() + timedelta(days=1), max_attempts=1)
     type(work.row).objects.update(job="from-a-later-release", run_at=timezone.now())
+    until(lambda: work.outcomes == [Outcome.INTERRUPTED])
+    row = work.row
+    assert (row.status, row.tries) == (Status.QUEUED, 0)
+    assert row.run_at > timezone.now() + timedelta(seconds=10)
+    told = [event.message for event in row.events.all()]
+    assert any("No job is called 'from-a-later-release'" in each for each in told)
+    type(work.row).objects.update(job="toy-nothing", run_at=timezone.now())
+    assert work.ends().status == Status.SUCCEEDED
+
+
+def test_a_job_nobody_knows_for_an_hour_fails_with_the_names_that_are_known(toys):
+    work = toys.push("nothing", run_at=timezone.now() + timedelta(days=1), max_attempts=1)
+    type(work.row).objects.update(
+        job="from-a-later-release",
+        run_at=timezone.now(),
+        created_at=timezone.now() - timedelta(hours=2),
+    )
     row = work.ends()
     assert row.status == Status.FAILED
     assert "No job is called 'from-a-later-release'" in row.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tasks import clock, periodic, reaper, upkeep
+from tasks.daemon import Daemon, do_rounds
 from tasks.models import Attempt, Chore, Task, Worker
 from tasks.periodic import Periodic, Rounds, next_moment
 from tasks.presence import Presence
@@ -65,6 +67,7 @@ def alive(name: str, seconds: float = 0.0) -> None:
     )
 
 
+@pytest.mark.alone
 def test_it_works(marks):
     one, other = marks.rounds("one"), marks.rounds("other")
     assert 9 < one.go() <= 10
@@ -190,6 +193,7 @@ def test_rows_of_functions_that_no_release_has_any_more_are_swept():
     assert set(Chore.objects.values_list("name", flat=True)) == {"newer", known}
 
 
+@pytest.mark.alone
 def test_three_daemons_do_each_moment_once_and_two_go_on_where_one_is_killed(toys, tmp_path):
     ledger = tmp_path / "moments"
     with ExitStack() as stack:
@@ -299,3 +303,30 @@ def test_what_was_left_open_is_undone_first_by_those_who_serve_its_queue(team):
     assert (near.waiting().exists(), far.waiting().exists()) == (False, True)
     Attempt.objects.update(undo_due_at=clock.now(-reaper.OTHERS_SECONDS - 1))
     assert near.waiting().exists()
+
+
+def test_prompt_chores_wait_for_no_slow_one(db, monkeypatch):
+    """Canaries tell that work flows: nobody shall take a slow sweep for a queue that stalls."""
+    assert "tasks.jobs.own.tend_canaries" in {each.name for each in periodic.those(prompt=True)}
+    started, sung, gate = threading.Event(), threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        started.set()
+        gate.wait(30)
+
+    chores = [
+        Periodic(name="slow", every=60, run=sweep),
+        Periodic(name="quick", every=60, run=sung.set, prompt=True),
+    ]
+    monkeypatch.setattr(periodic, "_all", {each.name: each for each in chores})
+
+    async def rounds() -> bool:
+        daemon = Daemon()
+        going = asyncio.create_task(do_rounds(daemon))
+        both = await asyncio.to_thread(lambda: started.wait(20) and sung.wait(20))
+        gate.set()
+        daemon.stopping.set()
+        await going
+        return both
+
+    assert asyncio.run(rounds())

@@ -94,6 +94,7 @@ def test_nothing_that_a_job_leaves_reaches_the_next(toys, what, worker):
         ("garbage", "something unreadable", Outcome.CRASHED),
     ],
 )
+@pytest.mark.alone
 def test_a_bad_end_is_told_at_once_and_costs_the_process_its_place(toys, how, told, outcome):
     before = place(toys)["pid"]
     work = toys.push("die-shared", args={"how": how}, max_attempts=1)
@@ -112,6 +113,7 @@ def test_a_failure_that_a_job_tells_leaves_it_fit(toys):
 
 
 @pytest.mark.parametrize("kind", ["sleep", "hang", "compute", "stubborn", "spawn"])
+@pytest.mark.alone
 def test_a_cancel_kills_within_two_seconds(toys, kind, worker):
     before = place(toys)["pid"]
     mark = str(uuid.uuid4().int % 10**6 + 10**6)
@@ -125,6 +127,7 @@ def test_a_cancel_kills_within_two_seconds(toys, kind, worker):
     assert place(toys)["pid"] != before
 
 
+@pytest.mark.alone
 def test_deadline_and_stall_are_kept_anew_for_each_attempt(toys):
     assert toys.push("sleep-shared", args={"seconds": 0.9}, stall_seconds=1).ends().result
     assert toys.push("sleep-shared", args={"seconds": 0.9}, deadline_seconds=2).ends().result

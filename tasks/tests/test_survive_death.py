@@ -11,7 +11,7 @@ import uuid
 import pytest
 from django.db import connection, transaction
 
-from tasks import processes
+from tasks import processes, transitions
 from tasks.models import Task, Worker
 from tasks.states import Outcome, Status
 from tasks.tests.crew import Crew, crew, until
@@ -182,6 +182,28 @@ def test_an_attempt_that_comes_back_from_the_dead_changes_nothing(toys, workers,
     after = work.row
     assert (after.seq, after.status, after.attempt) == (before.seq, Status.SUCCEEDED, 2)
     assert work.outcomes == [Outcome.LOST, Outcome.SUCCEEDED]
+
+
+def test_the_child_of_a_minder_that_froze_at_once_does_not_overlap_the_next_attempt(toys, workers):
+    """Nobody has written down by then which process it is."""
+    work = toys.push("tick", max_attempts=2, args={"seconds": 60})
+    first = until(lambda: next(iter(work.attempts), None), what="it is claimed")
+    toys.ledger.wait_for(work, "begin")
+    freeze(minder_of(first))
+    first.refresh_from_db()
+    assert first.child == "", "its minder was frozen too late for this test"
+    children = [
+        pid
+        for pid in processes.children_of(minder_of(first))
+        if processes.title(pid) in ("backdrop-share", processes.title_of(work.pk))
+    ]
+    toys.ledger.wait_for(work, "begin", attempt=2)
+    left = {processes.title(pid) for pid in children if processes.identity(pid)}
+    assert processes.title_of(work.pk) not in left
+    assert work.outcomes[0] == Outcome.LOST
+    thaw(minder_of(first))
+    transitions.cancel(work.row, by=None)
+    work.ends()
 
 
 def test_a_fenced_job_completes_nothing(toys, workers, tmp_path):

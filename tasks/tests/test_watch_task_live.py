@@ -106,12 +106,12 @@ def test_twenty_sockets_all_end_with_the_truth(web, team, owner):
     for watcher in watchers:
         watcher.start()
     for _ in watchers:
-        assert ready.acquire(timeout=10)
+        assert ready.acquire(timeout=60)
     for number in range(40):
         run.report(number, line=f"line {number}")
     run.end()
     for watcher in watchers:
-        watcher.join(15)
+        watcher.join(60)
     run.task.refresh_from_db()
     assert [end["seq"] for end in ends] == [run.task.seq] * 20
     assert told == [list(range(1, run.task.seq + 1))] * 20
@@ -231,13 +231,13 @@ def test_who_logs_out_is_cut_off(web, team, owner):
         assert socket.closed() == 4401
 
 
+@pytest.mark.alone
 def test_an_expired_token_ends_the_socket_to_the_moment(web, team, owner):
-    token = str(token_of(owner, lifetime=timedelta(seconds=2)))
-    with web.listen(path_of(new_task(team)), subprotocols=["bearer", token]) as socket:
+    token = token_of(owner, lifetime=timedelta(seconds=5))
+    with web.listen(path_of(new_task(team)), subprotocols=["bearer", str(token)]) as socket:
         socket.next()
-        begun = time.monotonic()
         assert socket.closed() == 4401
-        assert time.monotonic() - begun < 3.5
+        assert 0 <= time.time() - token["exp"] < 1.5
 
 
 def test_beats_come_only_when_asked_for(web, team, owner):
@@ -269,6 +269,7 @@ def test_a_client_that_reads_nothing_holds_up_nobody(web, team, owner):
     assert events_of(lazy.heard) == list(range(1, end["seq"] + 1))
 
 
+@pytest.mark.alone
 def test_from_write_to_socket_takes_no_longer_than_a_look(web, team, owner, record_property):
     run = running_task(team)
     took = []

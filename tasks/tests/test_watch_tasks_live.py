@@ -111,6 +111,7 @@ def test_many_at_once_are_all_told_of(web, team, owner):
             wanted -= {task["id"] for task in told}
 
 
+@pytest.mark.alone
 def test_a_row_whose_moment_is_long_past_is_told_of_within_seconds(web, team, owner):
     """As after a long transaction, or from a machine whose clock is wrong."""
     tasks = [new_task(team), new_task(team)]

@@ -68,6 +68,17 @@ def compute(context):
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 400_000_000)
 
 
+def dawdle(context):
+    """Leaves behind something that never lets its process end."""
+
+    class Clogged(io.StringIO):
+        def flush(self):
+            time.sleep(context.args["seconds"])
+
+    sys.stdout = Clogged()
+    return {"done": True}
+
+
 def stubborn(context):
     """Ignores SIGTERM, in every way it can."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -275,6 +286,7 @@ for run in (
     tick,
     hang,
     compute,
+    dawdle,
     stubborn,
     tidy,
     spawn,

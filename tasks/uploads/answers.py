@@ -20,6 +20,11 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # the address is a secret
     "Cache-Control": "no-store",
+    # Pages of any origin may send: to know the address is the right to, and no cookie is asked for.
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Location, Retry-After, Tus-Checksum-Algorithm, "
+    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Concat, Upload-Defer-Length, "
+    "Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset",
 }
 
 

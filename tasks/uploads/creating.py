@@ -13,10 +13,11 @@ from accounts.models import Team, User
 from accounts.policy import Verb
 from tasks.live import access
 from tasks.models import Upload
-from tasks.uploads import limits, options, sessions, tus
+from tasks.uploads import options, sessions, tus
 from tasks.uploads.refusals import UploadError
 
 DEFAULT_JOB = "inspect"
+OUR_METADATA = ("job", "filename", "name", "options", "sha256")
 _LOGIN = {"WWW-Authenticate": 'Bearer realm="api"'}
 
 
@@ -37,7 +38,7 @@ class Order:
     def read(cls, headers: Mapping[str, str]) -> Order:
         """Raises UploadError (400)."""
         text = headers.get("upload-metadata", "")
-        told = tus.metadata(text)
+        told = _told(tus.metadata(text))
         concat = tus.Concat.parse(headers.get("upload-concat", ""))
         if concat.parts and "upload-length" in headers:
             raise UploadError(400, "A file joined from parts has their size: no Upload-Length.")
@@ -51,6 +52,15 @@ class Order:
             sha256=_sha256(told.get("sha256", "")),
             key=headers.get("idempotency-key", "").strip()[:200] or None,
         )
+
+
+def _told(metadata: Mapping[str, bytes]) -> dict[str, str]:
+    """What is for us. Raises UploadError (400) for what is no text."""
+    try:
+        return {name: metadata[name].decode() for name in OUR_METADATA if name in metadata}
+    except UnicodeDecodeError:
+        ours = ", ".join(OUR_METADATA)
+        raise UploadError(400, f"Upload-Metadata: {ours} should be UTF-8.") from None
 
 
 def sender(scope: dict[str, Any], headers: Mapping[str, str]) -> User:
@@ -106,11 +116,6 @@ def team_of(user: User) -> Team:
     if team is None:
         raise UploadError(403, policy.refusal(Verb.RUN))
     return team
-
-
-def check_size(upload: Upload, size: int) -> None:
-    """Raises UploadError (413)."""
-    limits.check_size(size, sessions.job_of(upload))
 
 
 def _options(text: str) -> Mapping[str, Any]:

@@ -11,15 +11,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks import clock
 from tasks.models import Upload
 from tasks.uploads import files, limits, refusals, sniffing
 from tasks.uploads.refusals import UploadError
-
-if TYPE_CHECKING:
-    from tasks.registry import Job
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +68,14 @@ def complete(upload: Upload) -> None:
     from tasks.uploads import sessions, writing  # they know of this module
 
     if upload.complete:
-        raise UploadError(409, "The file is complete: nothing more is taken.")
+        raise refusals.complete(upload)
     if not upload.direct_id:
         raise UploadError(409, "This file is not sent to S3: send it to the upload's address.")
     if not sessions.take_over(upload):
         writing.refuse_late(upload)
     with _told():
         _join(upload)
-        found = _look_at(upload, sessions.job_of(upload))
+        found = _look_at(upload)
     if not sessions.complete(upload, sha256="", content_type=found):
         writing.refuse_late(upload)
 
@@ -133,7 +130,7 @@ def _listed(upload: Upload) -> dict[int, Any]:
     return {part["PartNumber"]: part for page in found for part in page.get("Parts", ())}
 
 
-def _look_at(upload: Upload, job: Job | None) -> str:
+def _look_at(upload: Upload) -> str:
     """Its type. What is not to be taken is removed."""
     size = _size_of(upload)
     head = files.s3_client().get_object(**_place(upload), Range=f"bytes=0-{sniffing.LOOKED_AT - 1}")
@@ -142,7 +139,7 @@ def _look_at(upload: Upload, job: Job | None) -> str:
     try:
         if size != upload.size:
             raise refusals.differs("size", upload.size, f"{size} bytes")
-        limits.check_type(found, job)
+        limits.of_upload(upload).check_type(found)
     except UploadError:
         files.remove(files.key_of(upload.pk))
         _forget(upload)
@@ -178,6 +175,4 @@ def _told() -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         logger.warning("S3 doesn't take an upload: %s", type(error).__name__)
-        raise UploadError(
-            503, "The file storage doesn't answer as it should. Try again.", {"Retry-After": "5"}
-        ) from None
+        raise refusals.storage_away() from None

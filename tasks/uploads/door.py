@@ -22,7 +22,17 @@ from django.urls import reverse
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
-from tasks.uploads import capability, creating, direct, joining, receiving, refusals, sessions, tus
+from tasks.uploads import (
+    capability,
+    creating,
+    direct,
+    joining,
+    receiving,
+    refusals,
+    room,
+    sessions,
+    tus,
+)
 from tasks.uploads.answers import Send, answer, answer_json, answer_page, answer_problem
 from tasks.uploads.multipart import FormFile
 from tasks.uploads.receiving import GoneError, Receive, body_of, in_thread
@@ -33,6 +43,13 @@ logger = logging.getLogger(__name__)
 Scope = dict[str, Any]
 Application = Callable[..., Awaitable[None]]
 METHODS = "POST, HEAD, PATCH, DELETE, OPTIONS"
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": METHODS,
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Tus-Resumable, "
+    "Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, "
+    "Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With",
+    "Access-Control-Max-Age": "86400",
+}
 
 
 def in_front_of(pages: Application) -> Application:
@@ -57,9 +74,7 @@ class Door:
         self.name = name.removesuffix(direct.COMPLETE)
         self.completes = self.name != name
         self.told = self.headers()
-        self.method = scope["method"]
-        if self.method == "POST":
-            self.method = self.told.get("x-http-method-override", "POST").upper()
+        self.method = (self.told.get("x-http-method-override") or scope["method"]).upper()
 
     def headers(self) -> dict[str, str]:
         """By lower-case name. Asked after the body they hold its trailers too."""
@@ -82,7 +97,8 @@ class Door:
 
     async def _serve(self) -> None:
         if self.method == "OPTIONS":
-            await answer(self.send, 200, tus.abilities())
+            able = await in_thread(tus.abilities)
+            await answer(self.send, 200, {**able, "Allow": METHODS, **PREFLIGHT})
         elif not self.name:
             await self._create()
         elif self.method == "POST" and self.completes:
@@ -113,8 +129,8 @@ class Door:
         if upload.kind != Upload.Kind.WHOLE:
             raise UploadError(409, "This is a part of a file: send it with tus.")
         if upload.complete:
-            raise UploadError(409, "The file is complete: nothing more is taken.")
-        await receiving.receive_into(upload, self._file(upload), whole=True)
+            raise refusals.complete(upload)
+        await receiving.receive_into(upload, await self._file(upload), whole=True)
         if self._by_form():
             await answer(self.send, 303, {"Location": _page_of(upload)})
             return
@@ -138,7 +154,7 @@ class Door:
         await in_thread(lambda: direct.complete(upload))
         await answer_json(self.send, 202, await in_thread(lambda: _status(upload)))
 
-    def _file(self, upload: Upload) -> Any:
+    async def _file(self, upload: Upload) -> Any:
         """The file in the body, refused where its size is wrong before it is taken."""
         content_type = self.told.get("content-type", "")
         body = body_of(self.receive)
@@ -147,8 +163,8 @@ class Door:
         size = tus.number(self.told, "Content-Length")
         if size is not None and upload.size is not None and size != upload.size:
             raise refusals.differs("size", f"{upload.size} bytes", f"{size} bytes")
-        if size is not None:
-            creating.check_size(upload, size)
+        if size is not None and upload.size is None:
+            await in_thread(lambda: room.most_bytes(upload, size))
         return body
 
     # tus ----------------------------------------------------------------------------------------
@@ -159,6 +175,11 @@ class Door:
         visitor = await in_thread(lambda: creating.sender(self.scope, self.told))
         tus.check_version(self.told)
         order = creating.Order.read(self.told)
+        checking = tus.Checking.of(self.headers)
+        self._absolute(capability.PATH)
+        brings = self._brings_bytes() and not order.concat.parts
+        if brings and order.size is not None:
+            self._refuse_beyond(order.size, 0)
         try:
             upload = await in_thread(lambda: creating.create(visitor, order))
         except UnknownJobError as error:
@@ -168,20 +189,29 @@ class Door:
         if order.concat.parts:
             await in_thread(lambda: joining.join(upload, order.concat.parts))
         headers = {"Location": self._absolute(capability.path_of(upload.pk))}
-        if not order.concat.parts and (self._brings_bytes() or upload.size == 0):
-            await self._take_first(upload, headers)
+        if brings or upload.size == 0:
+            await self._take_first(upload, checking, headers)
         await answer(self.send, 201, {**headers, **tus.standing(upload)})
 
     def _brings_bytes(self) -> bool:
         return self.told.get("content-type") == tus.BODY_TYPE
 
-    async def _take_first(self, upload: Upload, headers: dict[str, str]) -> None:
-        """What is refused of the first bytes doesn't undo that the upload was made."""
-        checking = tus.Checking.of(self.headers)
-        await receiving.receive_into(upload, body_of(self.receive), at=0, checking=checking)
+    async def _take_first(
+        self, upload: Upload, checking: tus.Checking | None, headers: dict[str, str]
+    ) -> None:
+        """What is refused of the first bytes doesn't undo that the upload was made: the refusal
+        says where it is."""
+        if upload.complete:  # the same creation once more
+            return
+        body = body_of(self.receive)
+        try:
+            await receiving.receive_into(upload, body, at=0, checking=checking)
+        except UploadError as error:
+            error.headers |= headers
+            raise
 
     async def _tell(self, upload: Upload) -> None:
-        if not upload.complete:
+        if not upload.complete and upload.kind != Upload.Kind.JOINED:
             await receiving.settle(upload)
         await answer(self.send, 200, tus.standing(upload))
 
@@ -195,29 +225,35 @@ class Door:
             raise UploadError(400, "The header Upload-Offset is needed.")
         checking = tus.Checking.of(self.headers)
         if upload.complete:
-            raise UploadError(
-                409 if at != upload.offset else 403,
-                "The file is complete: nothing more is taken.",
-                {"Upload-Offset": str(upload.offset)},
-            )
+            await self._take_nothing(upload, at)
+            return
         size = tus.number(self.told, "Upload-Length")
-        if size is not None:
-            await in_thread(lambda: sessions.set_size(upload, size))
-        self._refuse_beyond(upload, at)
-        await receiving.receive_into(upload, body_of(self.receive), at=at, checking=checking)
+        if at == upload.offset:  # else the offset is what is wrong, and the writer says so
+            whole = upload.size if size is None else size
+            if whole is not None and whole >= at:
+                self._refuse_beyond(whole, at)
+            if upload.size is None:
+                end = at + (tus.number(self.told, "Content-Length") or 0)
+                await in_thread(lambda: room.most_bytes(upload, end))
+        body = body_of(self.receive)
+        await receiving.receive_into(upload, body, at=at, size=size, checking=checking)
         await answer(self.send, 204, {"Upload-Offset": str(upload.offset), **tus.expiry(upload)})
 
-    def _refuse_beyond(self, upload: Upload, at: int) -> None:
+    async def _take_nothing(self, upload: Upload, at: int) -> None:
+        """The file is there: only who sends nothing more, at its end, is right."""
+        if at != upload.offset:
+            raise refusals.complete(upload)
+        if self.told.get("content-length") != "0":
+            raise UploadError(403, "The file is complete: nothing more is taken.")
+        await answer(self.send, 204, {"Upload-Offset": str(upload.offset)})
+
+    def _refuse_beyond(self, size: int, at: int) -> None:
         """A body that would go past the end is told before it is taken."""
-        length = tus.number(self.told, "Content-Length")
-        if length is None:
-            return
-        if upload.size is not None and at + length > upload.size:
+        end = at + (tus.number(self.told, "Content-Length") or 0)
+        if end > size:
             raise UploadError(
-                413,
-                f"The file was said to have {upload.size} bytes; this would make {at + length}.",
+                413, f"The file was said to have {size} bytes; this would make {end}."
             )
-        creating.check_size(upload, at + length)
 
     async def _end(self, upload: Upload) -> None:
         await in_thread(lambda: sessions.terminate(upload))

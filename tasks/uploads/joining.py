@@ -23,7 +23,7 @@ def join(upload: Upload, addresses: Sequence[str]) -> None:
         return
     try:
         parts = [_part(address, upload) for address in addresses]
-        sessions.set_size(upload, sum(part.size or 0 for part in parts))
+        sessions.set_size(upload, sum(part.size or 0 for part in parts), parts=parts)
         writer = Writer.take(upload, from_start=True)
         try:
             for part in parts:

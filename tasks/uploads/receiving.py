@@ -30,6 +30,7 @@ BATCH = 1 << 20
 PIECES = 256  # of a batch, however small
 SETTLE_TRIES = 5
 SETTLE_PAUSE = 0.05
+FINISH_SECONDS = 20.0
 _threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="upload")
 
 
@@ -66,6 +67,8 @@ class _Hold:
 
     def __init__(self) -> None:
         self.overtaken = asyncio.Event()
+        self.finishing = False
+        self.ended = asyncio.Event()
 
 
 _holds: defaultdict[UUID, set[_Hold]] = defaultdict(set)
@@ -81,6 +84,7 @@ async def _holding(pk: UUID) -> AsyncIterator[_Hold]:
     try:
         yield mine
     finally:
+        mine.ended.set()
         _holds[pk].discard(mine)
         if not _holds[pk]:
             del _holds[pk]
@@ -93,31 +97,57 @@ def cut(pk: UUID) -> None:
 
 
 async def settle(upload: Upload) -> None:
-    """End whoever writes it, and have `upload.offset` say what has arrived.
+    """End whoever writes it, and have `upload.offset` say what has arrived. What has arrived whole
+    is finished: a sender who hears that nothing is missing comes never again.
 
-    Who only asks never hears that another was faster: clients take a refused HEAD for the end of
-    the upload. Where newer requests come again and again, what the row says is near enough.
+    Who only asks is not told that another was faster, nor that the storage is away: clients take
+    any refusal of a HEAD but 423 for the end of the upload. Where newer requests come again and
+    again, what the row says is near enough.
     """
     for _ in range(SETTLE_TRIES):
+        await _others_finish(upload.pk)
+        await in_thread(lambda: _read_again(upload))
+        if upload.complete:
+            return
         try:
-            async with _holding(upload.pk):
-                writer = await in_thread(lambda: Writer.take(upload))
-                await in_thread(writer.close)
+            await _settle(upload)
             return
         except FencedError:
             await asyncio.sleep(SETTLE_PAUSE)
-        except UploadError:
-            if not (await in_thread(lambda: _again(upload))).complete:
+        except UploadError as error:
+            if error.status == 503:
+                raise refusals.finishing() from None
+            if error.status not in (409, 415, 422):  # complete by now; or it has to come anew
                 raise
-            return
-    await in_thread(lambda: _again(upload))
+            break
+    await in_thread(lambda: _read_again(upload))
 
 
-def _again(upload: Upload) -> Upload:
+async def _settle(upload: Upload) -> None:
+    async with _holding(upload.pk) as hold:
+        writer = await in_thread(lambda: Writer.take(upload))
+        try:
+            if writer.offset == upload.size:
+                hold.finishing = True
+                await in_thread(writer.finish)
+        finally:
+            await in_thread(writer.close)
+
+
+async def _others_finish(pk: UUID) -> None:
+    """Wait for a request of this process that has all bytes and is making a file of them."""
+    ends = [hold.ended.wait() for hold in _holds.get(pk, ()) if hold.finishing]
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await asyncio.gather(*ends)
+    except TimeoutError:
+        raise refusals.finishing() from None
+
+
+def _read_again(upload: Upload) -> None:
     """As the row has it now. Raises UploadError (410) where it is gone by now."""
     upload.refresh_from_db()
     sessions.refuse_gone(upload)
-    return upload
 
 
 async def receive_into(
@@ -125,21 +155,26 @@ async def receive_into(
     pieces: AsyncIterator[bytes],
     *,
     at: int | None = None,
+    size: int | None = None,
     whole: bool = False,
     checking: tus.Checking | None = None,
 ) -> None:
     """Write what comes, and finish the upload where that was all of it.
 
-    A `whole` file begins at its first byte and ends with the body. With `checking` nothing counts
+    `size` is that of the file, where the sender tells it now. A `whole` file begins at its first
+    byte and ends with the body. With `checking` nothing counts
     until the last piece has come and its checksum is right. Raises UploadError, GoneError; what had
     arrived by then stays, where it counts.
     """
     async with _holding(upload.pk) as hold:
         writer = await in_thread(
-            lambda: Writer.take(upload, at=at, from_start=whole, provisional=checking is not None)
+            lambda: Writer.take(
+                upload, at=at, size=size, from_start=whole, provisional=checking is not None
+            )
         )
         try:
             await _guarded(_Pour(writer, pieces, checking), writer, hold)
+            hold.finishing = True
             await in_thread(lambda: _end(writer, checking, whole=whole))
         finally:
             await in_thread(writer.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from tasks.live import nudges
 from tasks.models import Task, Upload
 from tasks.registry import Job
 from tasks.states import Status
-from tasks.uploads import direct, files, limits, refusals
+from tasks.uploads import direct, files, limits, refusals, room
 from tasks.uploads.refusals import UploadError
 
 if TYPE_CHECKING:
@@ -62,12 +62,10 @@ def ask(
 ) -> Upload:
     """Ask for a task that waits for its file; `upload.task.fresh` tells a new one.
 
-    `limits_of_task` goes to `queue.push`. Raises UnknownJobError, UploadError (413, 429), and
-    IdempotencyConflictError as `push` does.
+    `limits_of_task` goes to `queue.push`. Raises UnknownJobError, UploadError (403, 413, 415, 429),
+    and IdempotencyConflictError as `push` does.
     """
     known = job_with_intake(job)
-    if size is not None:
-        limits.check_size(size, known)
     if known.check is not None:
         known.check(owner, options or {})
     name = safe_name(filename)
@@ -87,7 +85,10 @@ def ask(
             upload = Upload.objects.select_related("task").get(task=task)
             upload.task = task
             return upload
-        limits.check_room(owner, size)
+        allowance = limits.of(owner, team, known)
+        allowance.check(size)
+        # Of a joined file it is known only with its parts, whose place it takes.
+        room.check(owner, allowance, 0 if kind == Upload.Kind.JOINED else size)
         return Upload.objects.create(
             task=task,
             team=team,
@@ -104,18 +105,19 @@ def ask(
 
 def ask_part(*, team: Team, owner: User, size: int | None, metadata: str, concat: str) -> Upload:
     """Ask for a part of a file, to be joined with others later. Raises UploadError."""
-    if size is not None:
-        limits.check_size(size, None)
-    limits.check_room(owner, size)
-    return Upload.objects.create(
-        team=team,
-        owner=owner,
-        size=size,
-        kind=Upload.Kind.PART,
-        metadata=metadata,
-        concat=concat,
-        expires_at=_expiry(),
-    )
+    allowance = limits.of(owner, team, None)
+    allowance.check(size)
+    with transaction.atomic():
+        room.check(owner, allowance, size)
+        return Upload.objects.create(
+            team=team,
+            owner=owner,
+            size=size,
+            kind=Upload.Kind.PART,
+            metadata=metadata,
+            concat=concat,
+            expires_at=_expiry(),
+        )
 
 
 def _expiry() -> datetime:
@@ -136,9 +138,9 @@ def safe_name(filename: str) -> str:
 
 
 def find(pk: UUID) -> Upload:
-    """The upload, if there is one; raises UploadError (404)."""
-    upload = Upload.objects.select_related("task").filter(pk=pk).first()
-    if upload is None:
+    """The upload, if there is one whose owner may still send; raises UploadError (404)."""
+    upload = Upload.objects.select_related("task", "owner").filter(pk=pk).first()
+    if upload is None or upload.owner is None or not upload.owner.is_active:
         raise refusals.unknown()
     return upload
 
@@ -206,15 +208,19 @@ def note_offset(upload: Upload, offset: int) -> bool:
     return True
 
 
-def set_size(upload: Upload, size: int) -> None:
-    """Tell the size of a file whose size wasn't known. Raises UploadError where it was, or is
-    too large."""
+def set_size(upload: Upload, size: int, *, parts: Sequence[Upload] = ()) -> None:
+    """Tell the size of a file whose size wasn't known, perhaps because it is joined from `parts`.
+    Raises UploadError where it was known, or is too large."""
     if upload.size is not None and upload.size != size:
         raise UploadError(400, f"The size was told before: {upload.size} bytes.")
-    limits.check_size(size, job_of(upload))
+    if upload.size == size:
+        return
     if size < upload.offset:
         raise UploadError(400, f"{upload.offset} bytes have arrived already.")
-    Upload.objects.filter(pk=upload.pk, size__isnull=True).update(size=size)
+    with transaction.atomic():
+        room.take_turn(upload.owner)
+        room.most_bytes(upload, size, instead_of=parts)
+        Upload.objects.filter(pk=upload.pk, size__isnull=True).update(size=size)
     upload.size = size
 
 
@@ -248,12 +254,11 @@ def complete(upload: Upload, *, sha256: str, content_type: str) -> bool:
     return True
 
 
-def terminate(upload: Upload) -> bool:
-    """Its sender wants no more of it: cancel the task, remove the bytes. False where too late."""
-    if upload.task is not None and not transitions.cancel(upload.task, by=upload.owner):
-        return False
+def terminate(upload: Upload) -> None:
+    """Its sender wants no more of it: cancel the task, if it hasn't ended, remove the bytes."""
+    if upload.task is not None:
+        transitions.cancel(upload.task, by=upload.owner)
     remove(upload)
-    return True
 
 
 def remove(upload: Upload) -> None:

@@ -22,16 +22,18 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 ORPHAN_SECONDS = 3600.0
+LOOKED_BACK = timedelta(days=7)
 Row = TypeVar("Row", Upload, Artifact)
 
 
 @periodic(every=60)
 def sweep() -> int:
-    """How many files were removed. What can't be removed now is tried again the next time."""
+    """How many files and results were removed. What can't be removed now is tried again later."""
     return (
         _expire()
         + _remove(_needless_uploads(), sessions.remove)
         + _remove(_needless_artifacts(), artifacts.remove)
+        + _forget_results()
         + _orphans()
     )
 
@@ -71,6 +73,21 @@ def _needless_artifacts() -> Iterable[Artifact]:
     earlier = Q(attempt__lt=F("task__attempt"))
     over = Q(expires_at__lt=clock.now()) | useless | earlier
     return Artifact.objects.filter(over, gone_at__isnull=True)[:AT_ONCE]
+
+
+def _forget_results() -> int:
+    """What jobs on files told as JSON, once it has expired: it may repeat what was in the file.
+
+    Those of the last week are looked at; the rows themselves go after `TASK_KEEP_DAYS`.
+    """
+    end = clock.read() - timedelta(seconds=settings.RESULT_EXPIRES_SECONDS)
+    over = Task.objects.filter(
+        upload__isnull=False,
+        result__isnull=False,
+        finished_at__range=(end - LOOKED_BACK, end),
+    )
+    some = list(over.values_list("pk", flat=True)[:AT_ONCE])
+    return Task.objects.filter(pk__in=some).update(result=None)
 
 
 def _remove(rows: Iterable[Row], remove: Callable[[Row], None]) -> int:

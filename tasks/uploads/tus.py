@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from email.utils import format_datetime
 from typing import Any, Protocol
 
-from django.conf import settings
-
 from tasks.models import Upload
+from tasks.uploads import limits
 from tasks.uploads.refusals import UploadError
 
 VERSION = "1.0.0"
@@ -108,7 +107,10 @@ def _algorithm(text: str) -> str:
 
 
 def _wanted(text: str) -> bytes:
-    return _decoded(text.strip().partition(" ")[2].strip(), "Upload-Checksum")
+    found = _decoded(text.strip().partition(" ")[2].strip(), "Upload-Checksum")
+    if not found:
+        raise UploadError(400, "Upload-Checksum: the checksum is missing behind its name.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +134,14 @@ class Concat:
         return cls(text, parts=parts)
 
 
-def metadata(text: str) -> dict[str, str]:
-    """`Upload-Metadata` as names and values."""
-    found: dict[str, str] = {}
+def metadata(text: str) -> dict[str, bytes]:
+    """`Upload-Metadata` as names and values, which may be any bytes."""
+    found: dict[str, bytes] = {}
     for pair in filter(None, (each.strip() for each in text.split(","))):
         name, _, encoded = pair.partition(" ")
         if not name.isascii() or name in found:
             raise UploadError(400, "Upload-Metadata: names are ASCII, and each stands there once.")
-        try:
-            found[name] = _decoded(encoded.strip(), "Upload-Metadata").decode()
-        except UnicodeDecodeError:
-            raise UploadError(400, f"Upload-Metadata: {name} is no UTF-8.") from None
+        found[name] = _decoded(encoded.strip(), "Upload-Metadata")
     if text.strip() and not found:
         raise UploadError(400, "Upload-Metadata can't be read.")
     return found
@@ -160,8 +159,11 @@ def number(headers: Mapping[str, str], name: str) -> int | None:
     text = headers.get(name.lower())
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_NUMBER:
+    if not (text.isascii() and text.isdigit()):
         raise UploadError(400, f"{name} should be a whole number of bytes.")
+    if len(text) > _LONGEST_NUMBER:
+        status = 413 if name == "Upload-Length" else 400
+        raise UploadError(status, f"{name}: no file of that size is taken.")
     return int(text)
 
 
@@ -191,7 +193,7 @@ def abilities() -> dict[str, str]:
         "Tus-Resumable": VERSION,
         "Tus-Version": VERSION,
         "Tus-Extension": ",".join(EXTENSIONS),
-        "Tus-Max-Size": str(settings.UPLOAD_MAX_BYTES),
+        "Tus-Max-Size": str(limits.largest()),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -19,15 +20,19 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from tasks.models import Upload
-from tasks.uploads import files, limits, refusals, sessions, sniffing
+from tasks.uploads import files, limits, refusals, room, sessions, sniffing
 from tasks.uploads.refusals import UploadError
+
+logger = logging.getLogger(__name__)
 
 TICK = 0.5
 LOCK_SECONDS = 5.0
+STEP = 64 << 20
 _READ = 1 << 20
 _HASHES_KEPT = 64
-_hashes: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
-"""SHA-256 so far, with its offset, of uploads that stopped in this process: saves reading again."""
+_hashes: OrderedDict[UUID, tuple[int, int, Any]] = OrderedDict()
+"""SHA-256 so far of uploads that stopped in this process, with the number of the request and its
+offset: saves reading again."""
 
 
 class Writer:
@@ -37,7 +42,7 @@ class Writer:
         self, upload: Upload, handle: int, *, whole: bool = False, provisional: bool = False
     ) -> None:
         self.upload = upload
-        self._job = sessions.job_of(upload)
+        self._most = 0  # bytes of a file whose size nobody told, once it was asked for
         self._whole = whole
         self._typed = self._closed = False
         self._lock = threading.RLock()  # the writes, and the look at whether we may go on
@@ -54,12 +59,14 @@ class Writer:
         *,
         from_start: bool = False,
         at: int | None = None,
+        size: int | None = None,
         provisional: bool = False,
     ) -> Writer:
         """Overtake whoever writes it now, and wait until that has let go.
 
-        `at` is where the sender goes on: another offset than ours is a 409 that names ours. With
-        `provisional` nothing counts until `keep`. Raises UploadError.
+        `at` is where the sender goes on: another offset than ours is a 409 that names ours. `size`
+        is the file's, where it is told with these bytes. With `provisional` nothing counts until
+        `keep`. Raises UploadError.
         """
         if not sessions.take_over(upload):
             refuse_late(upload)
@@ -74,6 +81,8 @@ class Writer:
                     f"The next byte is number {upload.offset}, not {at}.",
                     {"Upload-Offset": str(upload.offset)},
                 )
+            if size is not None:
+                sessions.set_size(upload, size)
             os.ftruncate(handle, upload.offset)
             files.mark(upload.pk, provisional=provisional)
             return cls(upload, handle, whole=from_start, provisional=provisional)
@@ -104,15 +113,25 @@ class Writer:
 
     def _refuse_too_much(self, offset: int) -> None:
         """Bytes that belong to no file spoil all that this request brought."""
-        size, most = self.upload.size, limits.most_bytes(self._job)
-        if offset <= (most if size is None else size):
+        size = self.upload.size
+        if offset <= (self._most if size is None else size):
+            return
+        if size is None:
+            self._ask_for_room(offset)
             return
         self.drop()
-        if size is None:
-            raise refusals.too_large(most)
         if self._whole:
             raise refusals.differs("size", size, f"{offset} bytes or more")
         raise UploadError(413, f"The file was said to have {size} bytes; more than that came.")
+
+    def _ask_for_room(self, offset: int) -> None:
+        """How large it may get is asked when its first bytes come, and where that was used up:
+        in steps, so that many which grow at once don't each take the same room."""
+        try:
+            self._most = min(room.most_bytes(self.upload, offset), offset + STEP)
+        except UploadError:
+            self.drop()
+            raise
 
     def note(self) -> None:
         """Write down how much has arrived, and see whether we may go on."""
@@ -141,14 +160,19 @@ class Writer:
         self.keep()
 
     def finish(self) -> None:
-        """All has arrived: check it, make it durable, hand it over. Raises UploadError (415, 422).
+        """All has arrived: check it, make it durable, hand it over. Raises UploadError (413, 415,
+        422).
 
         What is wrong is dropped: the next request begins at the first byte.
         """
         upload = self.upload
-        if upload.size is None:
-            upload.size = self.offset
+        untold = upload.size is None
+        if untold:
+            self.note()  # so that of two which end at once one sees the other's bytes
         try:
+            if untold:
+                room.most_bytes(upload, self.offset)  # others have sent something meanwhile
+                upload.size = self.offset
             if self.offset != upload.size:
                 raise refusals.differs("size", upload.size, f"{self.offset} bytes")
             sha256 = self._whole_sha256()
@@ -156,12 +180,12 @@ class Writer:
                 raise refusals.differs("SHA-256", upload.wanted_sha256, sha256)
             found = self._refuse_type()
             os.fsync(self._handle)
-            files.hand_over(files.key_of(upload.pk))
         except OSError as error:
             raise _full(error) from None
         except UploadError:
             self._start_over()
             raise
+        _hand_over(upload)
         if not sessions.complete(upload, sha256=sha256, content_type=found):
             refuse_late(upload)
 
@@ -171,7 +195,7 @@ class Writer:
         found = sniffing.type_of(head, self.upload.filename)
         self._typed = True
         try:
-            limits.check_type(found, self._job)
+            limits.of_upload(self.upload).check_type(found)
         except UploadError:
             self._start_over()
             raise
@@ -192,7 +216,7 @@ class Writer:
                     sessions.note_offset(self.upload, self._counted())
             finally:
                 self.upload.offset = self._counted()
-                _remember(self.upload.pk, self._hashed, self._sha256)
+                _remember(self.upload, self._hashed, self._sha256)
                 os.close(self._handle)
 
     def _whole_sha256(self) -> str:
@@ -248,8 +272,20 @@ def refuse_late(upload: Upload) -> NoReturn:
     now = sessions.find(upload.pk)
     sessions.refuse_gone(now)
     if now.complete:
-        raise UploadError(409, "The file is complete: nothing more is taken.")
+        raise refusals.complete(now)
     raise refusals.overtaken()
+
+
+def _hand_over(upload: Upload) -> None:
+    """Raises UploadError (503) where the storage doesn't take it: all bytes are here, so whoever
+    asks next tries again."""
+    try:
+        files.hand_over(files.key_of(upload.pk))
+    except OSError as error:
+        raise _full(error) from None
+    except Exception as error:  # each backend of django-storages has errors of its own
+        logger.warning("The file storage doesn't take an upload: %s", type(error).__name__)
+        raise refusals.storage_away() from None
 
 
 def _full(error: OSError) -> UploadError:
@@ -259,13 +295,14 @@ def _full(error: OSError) -> UploadError:
 
 
 def _remembered(upload: Upload) -> tuple[int, Any]:
-    offset, known = _hashes.pop(upload.pk, (0, None))
-    if known is None or offset > upload.offset:
+    """What is known of the bytes that are there, unless another process has written since."""
+    writer, offset, known = _hashes.pop(upload.pk, (0, 0, None))
+    if known is None or writer + 1 != upload.writer or offset > upload.offset:
         return 0, hashlib.sha256()
     return offset, known
 
 
-def _remember(pk: UUID, offset: int, known: Any) -> None:
-    _hashes[pk] = (offset, known)
+def _remember(upload: Upload, offset: int, known: Any) -> None:
+    _hashes[upload.pk] = (upload.writer, offset, known)
     while len(_hashes) > _HASHES_KEPT:
         _hashes.popitem(last=False)

@@ -23,7 +23,7 @@ from accounts.models import User
 from accounts.policy import Verb
 from tasks.models import Task, Upload
 from tasks.states import Status
-from tasks.uploads import capability, creating, sessions
+from tasks.uploads import capability, creating, limits, room, sessions
 from tasks.uploads.refusals import UploadError
 from tasks.views.forms import OrderForm
 
@@ -98,8 +98,17 @@ def _asked(user: User, form: OrderForm) -> Upload:
 
 def _index(request: HttpRequest, form: OrderForm, *, status: int = 200) -> HttpResponse:
     may_send = policy.teams_where(_asker(request), Verb.RUN).exists()
-    context = {"form": form if may_send else None, **_listed(request)}
-    return render(request, "tasks/files.html", context, status=status)
+    context = _limits(_asker(request), form) if may_send else {}
+    return render(request, "tasks/files.html", {**context, **_listed(request)}, status=status)
+
+
+def _limits(user: User, form: OrderForm) -> dict[str, Any]:
+    """The form, and beside it what may be sent to each of its jobs and what is here already."""
+    jobs = [group.job for group in form.groups]
+    allowances = limits.by_job(user, creating.team_of(user), jobs)
+    own = next(iter(allowances.values()), None)
+    takes = [(job, allowances[job.name]) for job in jobs]
+    return {"form": form, "takes": takes, "own": own, "used": room.used_by(user)}
 
 
 def _listed(request: HttpRequest) -> dict[str, Any]:

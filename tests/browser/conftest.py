@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -22,7 +23,7 @@ from tasks.models import Task, Worker
 from tests import servers
 from tests.web import Web
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = [
     "--no-sandbox",
@@ -39,13 +40,19 @@ SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
 
 ROWS = """
     CREATE TABLE orders AS
-        SELECT n AS id, repeat(md5(n::text), 12) AS note, now() AS placed_at
+        SELECT n AS id,
+               CASE n WHEN 40000 THEN (SELECT string_agg(md5(i::text), '')
+                                       FROM generate_series(1, 1000) AS i)
+                      ELSE repeat(md5(n::text), 12) END AS note,
+               now() AS placed_at
         FROM generate_series(1, 120000) AS n;
     ALTER TABLE orders ADD PRIMARY KEY (id);
     CREATE TABLE customers AS SELECT n AS id, md5(n::text) AS name FROM generate_series(1, 500) n;
 """
 ABOUT_BYTES = 50_000_000
 SOME_BYTES = 8_000_000
+"""They come before the one row whose note is too long to be kept beside the others."""
+LONG_NOTES = "SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'orders'"
 
 
 @pytest.fixture(scope="package")
@@ -97,23 +104,25 @@ def log_in(page: Page, username: str, password: str) -> None:
     page.wait_for_url("**/")
 
 
-@pytest.fixture
-def workers(web: Web, transactional_db, tmp_path) -> Iterator[None]:
-    """A `runworkers` on the test database, with two attempts at once."""
+@pytest.fixture(scope="module")
+def workers(web: Web, django_db_blocker, tmp_path_factory) -> Iterator[None]:
+    """A `runworkers` on the test database, with two attempts at once, for a whole module."""
     from tests.web import environment
 
-    log = tmp_path / "workers.log"
+    folder = tmp_path_factory.mktemp("workers")
+    log = folder / "workers.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "runworkers", "--workers", "2"],
             cwd=settings.BASE_DIR,
-            env={**environment(tmp_path), "SHUTDOWN_GRACE_SECONDS": "1"},
+            env={**environment(folder), "SHUTDOWN_GRACE_SECONDS": "1"},
             stdout=output,
             stderr=output,
         )
     try:
         ready = Worker.objects.filter(kind=Worker.Kind.WORKER, pid=process.pid)
-        wait_for(ready.exists, log.read_text)
+        with django_db_blocker.unblock():
+            wait_for(ready.exists, log.read_text)
         yield
     finally:
         process.terminate()
@@ -161,18 +170,30 @@ def operator(team, new_user):
 
 
 @pytest.fixture
-def freeze() -> Iterator[Callable[[Task], psutil.Process]]:
-    """freeze(task): stop its dump in the middle; the process returned goes on with `.resume()`."""
+def gate(postgres15, filled) -> Iterator[psycopg.Connection[Any]]:
+    """Until this is rolled back no dump of `filled` gets past the long note: it can't be found."""
+    with postgres15.connect(filled) as connection:
+        connection.autocommit = False
+        (long_notes,) = connection.execute(LONG_NOTES).fetchone()
+        connection.execute(f"REINDEX TABLE {long_notes}")
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def freeze(gate) -> Iterator[Callable[[Task], psutil.Process]]:
+    """freeze(task): stop its dump in the middle; the process returned goes on with `.resume()`.
+
+    Until then no dump gets further than that, and afterwards one does.
+    """
     frozen: list[psutil.Process] = []
 
     def stop(task: Task) -> psutil.Process:
-        wait_for(lambda: task.attempts.exclude(child="").exists())
-        child = psutil.Process(task.attempts.get().pid)
-        dump: psutil.Process = wait_for(lambda: dump_of(child), pause=0.002)
-        wait_for(lambda: dump.io_counters().write_chars > SOME_BYTES, pause=0.002)
+        wait_for(lambda: Task.objects.get(pk=task.pk).progress_done > SOME_BYTES)
+        dump: psutil.Process = dump_of(psutil.Process(task.attempts.get().pid))
         dump.suspend()
         frozen.append(dump)
-        wait_for(lambda: Task.objects.get(pk=task.pk).progress_done > SOME_BYTES // 2)
+        gate.rollback()
         return dump
 
     yield stop
@@ -181,9 +202,9 @@ def freeze() -> Iterator[Callable[[Task], psutil.Process]]:
             process.resume()
 
 
-def dump_of(child: psutil.Process) -> psutil.Process | None:
+def dump_of(child: psutil.Process) -> psutil.Process:
     started = child.children(recursive=True)
-    return next((each for each in started if "pg_dump" in each.name()), None)
+    return next(each for each in started if "pg_dump" in each.name())
 
 
 def wait_for(true: Callable[[], Any], explain: Callable[[], str] = str, pause: float = 0.02) -> Any:

@@ -232,11 +232,16 @@ def cut_machine(arena: Arena) -> None:
         }
         # It may have been the one that rescues: its heartbeat has to be missed as well.
         arena.site.pause(max(settings.LEASE_SECONDS, ALIVE_SECONDS) + 4)
-        outcomes = ask(lambda: set(Attempt.objects.filter(pk__in=cut).values_list("outcome")))
+        arena.site.until(lambda: ("",) not in _outcomes_of(cut), 10)
+        outcomes = _outcomes_of(cut)
     finally:
         arena.link.mend()
     if outcomes != {(Outcome.LOST,)}:
         arena.complaints.append(f"attempts of the machine that was cut off are {outcomes}")
+
+
+def _outcomes_of(attempts: set[int]) -> set[tuple[str]]:
+    return ask(lambda: set(Attempt.objects.filter(pk__in=attempts).values_list("outcome")))
 
 
 @fault("rolling restart")

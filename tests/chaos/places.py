@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 
 from backups.pipeline.postgres.scratch import ScratchPostgres
+from tests.ports import free_port
 from tests.redis import wait_for_redis
 
 DISK_BYTES = 96 * 1024 * 1024
@@ -147,8 +147,7 @@ class Redis:
     """A Redis that stops and comes back at the same address."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self.port = listening.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: subprocess.Popen | None = None

@@ -7,9 +7,9 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import psutil
 from click.testing import CliRunner
 from django.conf import settings
 
@@ -100,26 +101,43 @@ class Shell:
             process.kill()
             process.communicate()
 
-    def type(self, *arguments: str, keys: str = "") -> Done:
-        """At a terminal; `keys` are typed once something is asked for."""
+    def type(self, *arguments: str, keys: str = "", screen: bytearray | None = None) -> Done:
+        """At a terminal; a line of `keys` is typed whenever an answer is asked for. What is shown
+        is added to `screen` as it comes."""
+        screen = bytearray() if screen is None else screen
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(self.home)
             os.execve(COMMAND[0], [*COMMAND, *arguments], self.environment)  # noqa: S606
-        shown, until = b"", time.monotonic() + SECONDS
-        waiting = keys.splitlines(keepends=True)
-        with suppress(OSError):  # the other end has closed it
-            while time.monotonic() < until:
-                if not select.select([terminal], [], [], 0.2)[0]:
-                    continue
+        limit = Timer(SECONDS, os.kill, [pid, signal.SIGKILL])
+        limit.start()
+        try:
+            _converse(pid, terminal, keys.splitlines(keepends=True), screen)
+            _, status = os.waitpid(pid, 0)
+        finally:
+            limit.cancel()
+            os.close(terminal)
+        return Done(os.waitstatus_to_exitcode(status), screen.decode(errors="replace"))
+
+
+def _converse(pid: int, terminal: int, keys: list[str], screen: bytearray) -> None:
+    """Type one of `keys` for each question, until the other end is closed."""
+    asked = b""
+    with suppress(OSError):  # the other end has closed it
+        while True:
+            if select.select([terminal], [], [], 0.05)[0]:
                 part = os.read(terminal, 65536)
-                shown += part
-                if waiting and part.rstrip().endswith(b":"):
-                    os.write(terminal, waiting.pop(0).encode())
-        _, status = os.waitpid(pid, 0)
-        os.close(terminal)
-        text = shown.decode(errors="replace")
-        return Done(os.waitstatus_to_exitcode(status), text)
+                screen += part
+                asked += part
+            elif keys and asked.endswith(b": ") and _sleeps(pid):
+                os.write(terminal, keys.pop(0).encode())
+                asked = b""
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether it waits for what is typed. Between the question and that, Ctrl-C would not wake it:
+    Python looks for signals before it reads, and in what it reads."""
+    return psutil.Process(pid).status() == psutil.STATUS_SLEEPING
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,6 @@ from backdrop_site.cli import daemon as cli_daemon
 from backdrop_site.cli.daemon import connect
 from backdrop_site.cli.errors import CommandError
 from backdrop_site.cli.tests.terminal import Shell, plain
-from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
 from backups.rpc.tests.calls import door
 from tasks.models import Task
@@ -42,7 +41,7 @@ def test_watching_goes_on_where_the_daemon_is_killed_and_comes_back(
             with door(tmp_path, GRPC_PORT=str(first.port)):
                 again = watching.stderr.readline()
                 succeed()
-                out, err = watching.communicate(timeout=20)
+                out, err = watching.communicate()
     notices = [json.loads(line)["notice"] if as_json else line.strip() for line in (lost, again)]
     assert notices == ["The connection is lost. Trying again for 60 s.", "Connected again."]
     assert (watching.returncode, err) == (0, "")
@@ -53,13 +52,13 @@ def test_a_terminal_s_bar_goes_on_too(waiting, owner, tmp_path):
     """And a backup that was begun is followed to its end, whatever the daemon does."""
     with door(tmp_path) as first, ThreadPoolExecutor() as pool:
         shell = Shell(tmp_path, first.address, token_of(owner))
-        typed = pool.submit(shell.type, "backup", "shop")
-        until(Backup.objects.first, what="it is accepted")
-        time.sleep(1)
+        screen = bytearray()
+        typed = pool.submit(shell.type, "backup", "shop", screen=screen)
+        until(lambda: b"waiting" in screen, what="the bar is there")
         first.crew.process.kill()
         first.crew.process.wait()
         with door(tmp_path, GRPC_PORT=str(first.port)):
-            time.sleep(2)
+            until(lambda: b"Connected again." in screen, what="it goes on")
             succeed()
             done = typed.result()
     shown = plain(done.out)
@@ -68,6 +67,7 @@ def test_a_terminal_s_bar_goes_on_too(waiting, owner, tmp_path):
     assert shown.rstrip().endswith("Daemon Response: backup completed")
 
 
+@pytest.mark.alone
 def test_it_is_not_tried_for_ever(waiting, owner, tmp_path, monkeypatch):
     pk = str(waiting.start(by=owner).pk)
     monkeypatch.setattr(cli_daemon, "LOST_SECONDS", 2.0)
@@ -86,6 +86,7 @@ def test_it_is_not_tried_for_ever(waiting, owner, tmp_path, monkeypatch):
     assert notices == ["The connection is lost. Trying again for 2 s."]
 
 
+@pytest.mark.alone
 def test_what_has_never_answered_is_not_waited_for(tmp_path, owner):
     shell = Shell(tmp_path, "127.0.0.1:1", "token")
     began = time.monotonic()
@@ -109,7 +110,7 @@ def test_a_login_that_ends_while_watching_is_renewed(rpc, waiting, owner, passwo
         until(lambda: json.loads(kept.read_text()) != logins, what="the token is renewed")
         time.sleep(0.5)
         succeed()
-        out, err = watching.communicate(timeout=20)
+        out, err = watching.communicate()
     assert (watching.returncode, err) == (0, "")
     assert out.endswith("backup completed\n")
 
@@ -118,6 +119,6 @@ def test_a_token_that_can_t_be_renewed_ends_the_watching(rpc, waiting, owner, tm
     pk = str(waiting.start(by=owner).pk)
     shell = Shell(tmp_path, rpc.address, token_of(owner, lifetime=timedelta(seconds=4)))
     with shell.running("watch", pk) as watching:
-        _, err = watching.communicate(timeout=30)
+        _, err = watching.communicate()
     assert watching.returncode == 3
     assert err.startswith("backdrop: BACKDROP_TOKEN is no token that is good")

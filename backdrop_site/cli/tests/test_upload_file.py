@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from backdrop_site.cli.tests.terminal import Shell, plain
-from tasks.models import Task, Upload
+from tasks.models import Task, Upload, UploadLimit
 from tasks.tests.crew import crew, until
 from tests.uploads.cutting import CuttingProxy
 from tests.web import token_of
@@ -102,7 +102,7 @@ def test_a_command_that_was_stopped_goes_on_where_it_was(shell, web, end):
         sending = shell.start("upload", "orders.bin", "--job", "toy-file", "--json")
         until(lambda: Upload.objects.filter(offset__gt=2_000_000).exists())
         sending.send_signal(end)
-        _, told = sending.communicate(timeout=20)
+        _, told = sending.communicate()
         if end == signal.SIGINT:
             assert sending.returncode == 130
             assert "goes on where it stopped" in told
@@ -137,7 +137,7 @@ def test_giving_up_says_how_to_go_on(shell, web):
         sending = shell.start("upload", "orders.bin", "--patience", "1")
         until(lambda: Upload.objects.filter(offset__gt=1_000_000).exists())
         proxy.close()
-        _, told = sending.communicate(timeout=30)
+        _, told = sending.communicate()
     assert sending.returncode == 4
     assert "The same command goes on from there" in told
     assert remembered(shell)
@@ -185,8 +185,13 @@ def test_refusals_are_told_as_sentences(shell, web, stranger):
     assert "BACKDROP_URL" in silent.err
 
 
-def test_jobs_are_listed_with_their_options(shell):
+def test_jobs_are_listed_with_their_options(shell, owner):
     shown = shell.run("jobs").out
+    assert "any file, up to 21.5 GB" in shown
+    UploadLimit.objects.create(user=owner, types=["image/*"])
+    limited = shell.run("jobs").out
+    assert "image/*, up to 21.5 GB" in limited
+    assert "nothing from you" in limited, "a job that takes only text"
     assert "format=gzip|zstd" in shown
     assert "level=1..19" in shown
     assert {"inspect", "compress"} <= {one["name"] for one in shell.run("jobs", "--json").json}

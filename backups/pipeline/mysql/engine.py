@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backups.pipeline.contents import Contents, Reader
-from backups.pipeline.engine import Told
-from backups.pipeline.mysql import binaries
+from backups.pipeline.engine import Told, Url
+from backups.pipeline.mysql import binaries, catalogue
 from backups.pipeline.mysql.connection import TLS_MODES, MysqlServer
 from backups.pipeline.mysql.dumptext import DumpReader
 from backups.pipeline.mysql.scratch import ScratchMariadb
@@ -48,6 +48,24 @@ class MysqlEngine:
     label = "MySQL or MariaDB"
     default_port = 3306
     tls_modes = TLS_MODES
+    url = Url(
+        variable="MYSQL_URL",
+        schemes=("mysql", "mariadb"),
+        tls=("ssl-mode", "sslmode"),
+        tls_words={
+            "disabled": "disable",
+            "preferred": "prefer",
+            "required": "require",
+            "verify-identity": "verify-full",
+        },
+        socket="socket",
+        named_by_user=False,
+        form="mysql://user:password@host:3306/name, with ?ssl-mode=",
+    )
+    rights = (
+        f"In MySQL and MariaDB grant it {', '.join(catalogue.NEEDED)} on the database, and SELECT "
+        "on mysql.proc (MariaDB) or SHOW_ROUTINE (MySQL)."
+    )
 
     def server(
         self,
@@ -126,3 +144,6 @@ class MysqlEngine:
 
     def reader(self, contents: Contents) -> Reader:
         return DumpReader(contents)
+
+    def by_hand(self, opened: str) -> str:
+        return f"mariadb-admin create restored && {opened} | mariadb restored"

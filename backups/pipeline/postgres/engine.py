@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backups.pipeline.contents import Contents, Reader
-from backups.pipeline.engine import Told
+from backups.pipeline.engine import Told, Url
 from backups.pipeline.ports import Sink, Source
 from backups.pipeline.postgres import binaries
 from backups.pipeline.postgres.connection import PostgresServer
@@ -45,6 +45,16 @@ class PostgresEngine:
     label = "PostgreSQL"
     default_port = 5432
     tls_modes = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+    url = Url(
+        variable="POSTGRES_URL",
+        schemes=("postgres", "postgresql"),
+        tls=("sslmode",),
+        tls_words={},
+        socket="host",
+        named_by_user=True,
+        form="postgres://user:password@host:5432/name, with ?sslmode=",
+    )
+    rights = "In PostgreSQL a role that may read everything in it is enough."
 
     def server(
         self,
@@ -117,3 +127,6 @@ class PostgresEngine:
 
     def reader(self, contents: Contents) -> Reader:
         return DumpReader(contents)
+
+    def by_hand(self, opened: str) -> str:
+        return f"createdb restored && {opened} | psql -v ON_ERROR_STOP=1 -d restored"

@@ -52,7 +52,7 @@ def running(program: str) -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if each.name() == program]
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -139,6 +139,7 @@ def test_a_scratch_server_gives_back_what_it_took(case, dumped):
     assert opened[0] == opened[1]
 
 
+@pytest.mark.alone
 def test_leaving_a_dump_ends_it_on_both_sides(case):
     with case.source().open() as dump:
         next(iter(dump))

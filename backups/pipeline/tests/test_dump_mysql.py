@@ -160,6 +160,7 @@ def test_a_lock_that_is_given_up_in_time_does_not_matter(rows):
         release.join()
 
 
+@pytest.mark.alone
 def test_a_dump_that_is_left_while_it_waits_for_a_lock_ends_on_the_server_too(rows):
     with locked(rows, "small"), MysqlSource(rows).open() as dump:
         waits = threading.Thread(target=lambda: next(iter(dump)))
@@ -172,6 +173,7 @@ def test_a_dump_that_is_left_while_it_waits_for_a_lock_ends_on_the_server_too(ro
         wait_for(lambda: len(sessions(rows)) == 1, 2)
 
 
+@pytest.mark.alone
 def test_on_a_socket_the_session_is_found_too(mariadb, rows):
     address = dataclasses.replace(rows, host=str(mariadb.folder))
     with MysqlSource(address).open() as dump:

@@ -168,6 +168,7 @@ def test_a_server_stopped_in_the_middle_is_an_error():
     assert running("pg_dump") == []
 
 
+@pytest.mark.alone
 def test_leaving_ends_pg_dump_and_its_session(rows):
     began = time.monotonic()
     with PostgresSource(rows).open() as dump:
@@ -180,6 +181,7 @@ def test_leaving_ends_pg_dump_and_its_session(rows):
 
 
 @pytest.mark.parametrize("stuck", [False, True])
+@pytest.mark.alone
 def test_leaving_ends_the_session_that_waits_for_a_lock(rows, stuck):
     """`stuck`: pg_dump itself can't react, as when it is stopped or hangs in the kernel."""
 
@@ -197,7 +199,7 @@ def test_leaving_ends_the_session_that_waits_for_a_lock(rows, stuck):
 def test_a_lock_that_lasts_too_long_is_told_with_who_holds_it(rows):
     waits = []
     with locked(rows), pytest.raises(SourceError, match="stayed locked") as caught:
-        read(PostgresSource(rows, lock_wait_seconds=1, waiting=waits.append))
+        read(PostgresSource(rows, lock_wait_seconds=3, waiting=waits.append))
     assert not caught.value.permanent
     assert "a lock on rows, held by process" in str(caught.value)
     assert "the migration, user postgres" in str(caught.value)
@@ -205,15 +207,15 @@ def test_a_lock_that_lasts_too_long_is_told_with_who_holds_it(rows):
 
 
 def test_a_dump_that_does_not_begin_is_stalled_and_says_why(rows):
-    with locked(rows), pytest.raises(StalledError, match="did not begin for 1 s") as caught:
-        read(PostgresSource(rows, stall_seconds=1))
+    with locked(rows), pytest.raises(StalledError, match="did not begin for 3 s") as caught:
+        read(PostgresSource(rows, stall_seconds=3))
     assert "it waits for a lock on rows, held by process" in str(caught.value)
     assert sessions_of(rows) == 0
 
 
 def test_a_dump_that_stops_in_the_middle_is_stalled(rows):
-    with pytest.raises(StalledError, match="No byte came for 1 s"):
-        read_until(PostgresSource(rows, stall_seconds=1), 0, lambda: signal_dump(signal.SIGSTOP))
+    with pytest.raises(StalledError, match="No byte came for 3 s"):
+        read_until(PostgresSource(rows, stall_seconds=3), 0, lambda: signal_dump(signal.SIGSTOP))
     assert running("pg_dump") == []
     assert sessions_of(rows) == 0
 
@@ -231,6 +233,7 @@ def test_what_is_not_a_whole_dump_is_never_taken_for_one(fake_pg_dump, script, s
         read(fake_pg_dump(script))
 
 
+@pytest.mark.alone
 def test_a_pg_dump_that_ignores_sigterm_is_killed(fake_pg_dump):
     with fake_pg_dump("trap '' TERM; echo begun; while :; do sleep 0.1; done").open() as dump:
         next(iter(dump))
@@ -245,10 +248,10 @@ def test_a_talkative_pg_dump_does_not_block(fake_pg_dump):
 
 
 def test_a_reader_that_takes_its_time_is_no_stall(rows):
-    with PostgresSource(rows, stall_seconds=0.5).open() as dump:
+    with PostgresSource(rows, stall_seconds=3).open() as dump:
         for position, _ in enumerate(dump):
             if position == 1:
-                time.sleep(1)
+                time.sleep(4)
 
 
 def test_settings_of_the_role_do_not_end_the_dump(rows, postgres):
@@ -260,6 +263,7 @@ def test_settings_of_the_role_do_not_end_the_dump(rows, postgres):
 
 
 @pytest.mark.parametrize("first", ["reader", "pg_dump"])
+@pytest.mark.alone
 def test_pg_dump_and_its_session_die_with_the_process_that_reads_it(rows, tmp_path, first):
     """`pg_dump` first: it can't cancel its query then, and the server has to notice by itself."""
     script = tmp_path / "reader.py"

@@ -87,6 +87,7 @@ def test_harmed_bytes_from_storage_leave_nothing(postgres15, name, compression, 
     assert_nothing_stays(postgres15, before)
 
 
+@pytest.mark.alone
 def test_a_stream_that_fails_leaves_nothing(postgres, name):
     class Cancelled(BaseException):
         pass
@@ -209,8 +210,8 @@ def test_a_restore_that_waits_for_a_lock_is_stalled(postgres, name):
             yield END
             yield FILLER * 10  # more than the pipe holds
 
-    sink = PostgresSink(postgres.server(), dbname=name, stall_seconds=1, opened=made.append)
-    with pytest.raises(StalledError, match="did not move for 1 s: it waits for a lock on advisory"):
+    sink = PostgresSink(postgres.server(), dbname=name, stall_seconds=3, opened=made.append)
+    with pytest.raises(StalledError, match="did not move for 3 s: it waits for a lock on advisory"):
         sink.load(stream())
     assert_nothing_stays(postgres, before)
 
@@ -221,12 +222,12 @@ def test_a_server_at_work_is_no_stall(postgres15, name):
         postgres15,
         name,
         TABLE,
-        b"SELECT pg_sleep(1.5);\n",
+        b"SELECT pg_sleep(5);\n",
         END,
-        stall_seconds=0.5,
+        stall_seconds=3,
         waiting=waits.append,
     )
-    assert "The server is at work: SELECT pg_sleep(1.5);" in waits[0]
+    assert "The server is at work: SELECT pg_sleep(5);" in waits[0]
 
 
 # A dump is a program -----------------------------------------------------------------------------

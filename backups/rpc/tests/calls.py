@@ -18,7 +18,7 @@ from tasks.tests.crew import Crew, daemon, until
 from tests.web import token_of
 
 LISTENS = re.compile(r"gRPC on (?P<host>\S+):(?P<port>\d+) \(")
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Door:

@@ -127,7 +127,7 @@ def test_a_hundred_streams_hear_every_figure_of_their_own_and_cost_no_thread(rpc
 
 def test_a_stream_ends_when_its_token_does(rpc, waiting, viewer):
     backup = waiting.start(by=viewer)
-    with rpc.calls(viewer, lifetime=timedelta(seconds=2)) as calls:
+    with rpc.calls(viewer, lifetime=timedelta(seconds=3)) as calls:
         stream = calls.StreamProgress(backup_id=str(backup.pk))
         assert next(stream).status == "queued"
         began = time.monotonic()
@@ -177,10 +177,10 @@ def test_who_may_no_longer_see_it_is_cut_off(
 
 def test_a_call_that_waits_for_its_own_backup_outlives_its_token(rpc, waiting, mate):
     """RunBackup is let in once; what it answers is what its caller asked for."""
-    with rpc.calls(mate, lifetime=timedelta(seconds=2)) as calls:
+    with rpc.calls(mate, lifetime=timedelta(seconds=3)) as calls:
         call = calls.waiting(database="shop")
         backup = until(Backup.objects.first, what="it is accepted")
-        time.sleep(2.5)
+        time.sleep(3.5)
         assert not call.done()
         Task.objects.update(status="cancelled", seq=backup.task.seq + 1)
         with refused(Code.CANCELLED, "cancelled"):

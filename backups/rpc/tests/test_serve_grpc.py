@@ -21,7 +21,7 @@ from backups.models import Backup
 from backups.rpc import backup_pb2 as pb
 from backups.rpc import client, place
 from backups.rpc.backup_pb2_grpc import BackupServiceStub
-from backups.rpc.tests.calls import LISTENS, door, health_of, inside_of, refused
+from backups.rpc.tests.calls import LISTENS, SECONDS, door, health_of, inside_of, refused
 from backups.rpc.tests.certificates import self_signed
 from backups.rpc.tests.locks import held_up, wait_for_dump
 from tasks.tests.crew import Crew, daemon, until
@@ -69,7 +69,7 @@ class Original:
 
     def messages(self) -> Iterator[str]:
         """Of the newest run, as they come."""
-        for update in self._stream(self.asked, timeout=30):
+        for update in self._stream(self.asked, timeout=SECONDS):
             yield update.message
 
 
@@ -77,7 +77,7 @@ def test_it_works(workers, shop, tmp_path):
     """A client of the original gets what it got."""
     with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
         client = Original(channel)
-        assert client.run(client.asked, timeout=30).status == "backup completed"
+        assert client.run(client.asked, timeout=SECONDS).status == "backup completed"
         assert list(client.messages()) == ["backup completed"]
 
 
@@ -87,7 +87,7 @@ def test_a_client_of_the_original_sees_how_far_it_is_while_it_runs(
     with door(tmp_path, GRPC_REQUIRE_AUTH="false") as opened, opened.channel() as channel:
         client = Original(channel)
         with held_up(postgres15, shop_dbname):
-            call = client.run.future(client.asked, timeout=30)
+            call = client.run.future(client.asked, timeout=SECONDS)
             wait_for_dump(postgres15, shop_dbname)
             messages = client.messages()
             assert "Waiting for the first byte of the dump" in messages
@@ -104,7 +104,7 @@ def grpcurl(opened, *arguments: str, token=None) -> str:
         [sys.executable, str(GRPCURL), "-plaintext", *header, *asked],
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -121,12 +121,12 @@ def test_tls_is_served_by_two_settings(owner, plan, tmp_path):
     pair = self_signed(tmp_path)
     with door(tmp_path, **pair.settings) as opened:
         with opened.calls(owner) as plain, refused(Code.UNAVAILABLE):
-            plain.ListDatabases(timeout=5)
+            plain.ListDatabases(timeout=SECONDS)
         trusted = grpc.ssl_channel_credentials(pair.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{opened.port}", trusted) as channel:
             metadata = (("authorization", f"Bearer {token_of(owner)}"),)
             answer = BackupServiceStub(channel).ListDatabases(
-                pb.ListDatabasesRequest(), metadata=metadata, timeout=5
+                pb.ListDatabasesRequest(), metadata=metadata, timeout=SECONDS
             )
     assert [one.name for one in answer.databases] == ["shop"]
 
@@ -148,7 +148,7 @@ def refusal_of(folder: Path, given: dict[str, str]) -> str:
     """The log of a daemon that ends because of what it was given."""
     crew = Crew(folder, ["rundaemon"], {"GRPC_PORT": "0", **given})
     try:
-        assert crew.wait(20) == 1, crew.log.read_text()
+        assert crew.wait() == 1, crew.log.read_text()
     finally:
         crew.end()
     return crew.log.read_text()
@@ -219,6 +219,7 @@ def test_off_loopback_insecure_has_to_be_said(settings):
     assert grpc_address.check_settings() == []
 
 
+@pytest.mark.alone
 def test_a_stop_tells_those_who_wait_and_takes_a_moment(waiting, owner, tmp_path):
     with door(tmp_path) as opened, opened.calls(owner) as calls, opened.channel() as channel:
         call = calls.waiting(database="shop")
@@ -250,7 +251,7 @@ def test_a_second_daemon_leaves_the_port_to_the_first_and_takes_it_over(
         monkeypatch.setattr(place, "target", lambda: inside_of(second))
         assert client.run_backup(waiting, idempotency_key="k") == Backup.objects.get().pk
         first.crew.terminate()
-        assert first.crew.wait(10) == 0
+        assert first.crew.wait() == 0
         until(lambda: LISTENS.search(second.log.read_text()), what="the port is taken over")
         with first.calls(owner) as calls:
             assert calls.ListBackups().backups

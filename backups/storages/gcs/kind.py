@@ -61,6 +61,13 @@ KIND = Kind(
     build=_build,
     address=_address,
     fetch=_fetch,
+    guarded=("endpoint",),
+    variables={
+        "bucket": "GCS_BUCKET",
+        "endpoint": "GCS_ENDPOINT",
+        "payer": "GCS_BILLED_PROJECT",
+        "secret": "GCS_CREDENTIALS",
+    },
     schema={
         "type": "object",
         "required": ["bucket"],

@@ -256,6 +256,7 @@ KIND = Kind(
     build=_build,
     address=_address,
     fetch=_fetch,
+    variables={"folder": "BACKUP_DIR"},
     schema={
         "type": "object",
         "required": ["folder"],

@@ -60,6 +60,13 @@ def _fetch(options: Mapping[str, Any], key: str, file: str) -> str:
     return shlex.join(command)
 
 
+def _product(options: Mapping[str, Any]) -> str:
+    endpoint = str(options.get("endpoint") or "")
+    if not endpoint or "amazonaws.com" in endpoint:
+        return "Amazon S3"
+    return "MinIO" if "minio" in endpoint.lower() or endpoint.endswith(":9000") else "S3"
+
+
 KIND = Kind(
     name="s3",
     label="S3 or compatible",
@@ -67,6 +74,17 @@ KIND = Kind(
     build=_build,
     address=_address,
     fetch=_fetch,
+    product=_product,
+    guarded=("endpoint", "access_key"),
+    variables={
+        "bucket": "S3_BUCKET",
+        "endpoint": "S3_ENDPOINT",
+        "region": "S3_REGION",
+        "path_style": "S3_USE_PATH_STYLE",
+        "access_key": "S3_ACCESS_KEY",
+        "secret": "S3_SECRET_KEY",
+    },
+    filed=frozenset({"access_key"}),
     schema={
         "type": "object",
         "required": ["bucket", "access_key"],

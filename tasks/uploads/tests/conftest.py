@@ -11,6 +11,7 @@ import pytest
 from tasks.models import Upload
 from tasks.tests import toys
 from tasks.uploads import capability
+from tasks.uploads.tests.tus_client import Tus
 from tests.web import Web
 
 assert toys  # registers the toy jobs
@@ -54,3 +55,8 @@ class Service:
 def service(web, owner) -> Iterator[Service]:
     with Service(web, owner) as made:
         yield made
+
+
+@pytest.fixture
+def tus(service) -> Tus:
+    return Tus(service)

@@ -145,6 +145,18 @@ def test_a_result_expires_and_says_when(service, done, here):
     assert fetch(service, done, Accept="application/json").status_code == 200
 
 
+def test_a_json_result_expires_too_and_is_forgotten(service, done, here, settings):
+    week = timedelta(seconds=settings.RESULT_EXPIRES_SECONDS)
+    Task.objects.update(finished_at=datetime.now(UTC) - week - timedelta(seconds=1))
+    answer = fetch(service, done, Accept="application/json")
+    assert answer.status_code == 410
+    assert "expired at 20" in answer.json()["detail"]
+    sweeping.sweep()
+    done.refresh_from_db()
+    assert done.result is None
+    assert fetch(service, done, Accept="application/json").status_code == 410
+
+
 def test_a_file_goes_once_its_task_has_succeeded(service, done, here):
     upload = Upload.objects.get(task=done)
     path = here / "incoming" / upload.pk.hex

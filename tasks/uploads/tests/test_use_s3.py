@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -12,17 +15,18 @@ from botocore.config import Config
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from tasks.models import Upload
+from backups.tests.faulty_proxy import PASS, FaultyProxy
+from tasks.models import Upload, UploadLimit
 from tasks.states import Status
 from tasks.tests.crew import Work, crew
 from tasks.uploads import direct, sweeping
 from tasks.uploads.tests.conftest import Service
+from tasks.uploads.tests.tus_client import CONTENT, Tus
 from tests.seaweed import S3Place
 from tests.web import web_process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CONTENT = bytes(range(256)) * 40
 LARGE = bytes(range(256)) * ((17 << 20) // 256)  # two parts
 
 
@@ -93,7 +97,7 @@ def send(told: dict, content: bytes, *, without: int | None = None) -> None:
     for part in told["parts"]:
         if part["number"] != without:
             piece = content[part["offset"] : part["offset"] + part["length"]]
-            assert httpx.put(part["url"], content=piece, timeout=30).status_code == 200
+            assert httpx.put(part["url"], content=piece, timeout=60).status_code == 200
 
 
 def complete(service: Service, told: dict) -> httpx.Response:
@@ -206,8 +210,16 @@ def test_the_size_must_be_known(service, body, field):
     assert list(answer.json()["errors"]) == [field]
 
 
-def test_the_limits_are_the_same(service):
+def test_the_limits_are_the_same(service, place):
     assert service.ask(direct=True, size=10**15).status_code == 413
+    UploadLimit.objects.create(user=service.user, max_bytes=len(CONTENT), types=["image/*"])
+    assert service.ask(direct=True, size=len(CONTENT) + 1).status_code == 413
+    told = ask(service, CONTENT)
+    send(told, CONTENT)
+    refused = complete(service, told)
+    assert refused.status_code == 415
+    assert "you may send only image/*" in refused.json()["detail"]
+    assert key_of(told) not in place.names()
 
 
 def test_files_that_we_take_go_to_s3_and_results_come_from_it(service, workers, place):
@@ -252,3 +264,50 @@ def test_parts_grow_with_the_file():
         assert len(plan) <= direct.MOST_PARTS
         assert sum(length for *_, length in plan) == size
         assert [offset for _, offset, _ in plan[1:]] == [o + n for _, o, n in plan[:-1]]
+
+
+def test_while_s3_is_away_all_bytes_stay_and_whoever_asks_next_brings_them_there(
+    environment, place, owner, tmp_path
+):
+    """Clients take a refused HEAD for the end of an upload, but not a 423."""
+    with FaultyProxy(place.options["endpoint"]) as proxy:
+        proxy.judge = lambda head: "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+        away = {**environment, "FILE_S3_ENDPOINT": proxy.endpoint}
+        with web_process(tmp_path, **away) as web, Service(web, owner) as service:
+            tus = Tus(service)
+            url = tus.new()
+            refused = tus.patch(url, CONTENT)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert "storage" in refused.json()["detail"]
+            assert tus.head(url).status_code == 423
+            proxy.judge = lambda head: PASS
+            assert tus.offset(url) == len(CONTENT)
+            upload = service.upload_at(url)
+            assert upload.complete
+            assert place.content(f"incoming/{upload.pk.hex}") == CONTENT
+
+
+def test_who_asks_while_a_file_goes_to_s3_waits_for_it(environment, place, owner, tmp_path):
+    with FaultyProxy(place.options["endpoint"]) as proxy:
+        asked, gate = threading.Event(), threading.Event()
+
+        def slow(head: bytes) -> str:
+            asked.set()
+            gate.wait(60)
+            return PASS
+
+        proxy.judge = slow
+        away = {**environment, "FILE_S3_ENDPOINT": proxy.endpoint}
+        with web_process(tmp_path, **away) as web, Service(web, owner) as service:
+            tus = Tus(service)
+            url = tus.new()
+            with ThreadPoolExecutor() as pool:
+                sent = pool.submit(tus.patch, url, CONTENT)
+                assert asked.wait(60)
+                told = pool.submit(tus.head, url)
+                time.sleep(0.5)
+                assert not told.done()
+                gate.set()
+                assert sent.result().status_code == 204, "it was not ended by who only asked"
+                assert told.result().headers["Upload-Offset"] == str(len(CONTENT))
+            assert service.upload_at(url).complete

@@ -65,7 +65,7 @@ class Receiver:
                     self._take(connection)
 
     def _take(self, connection: socket.socket) -> None:
-        connection.settimeout(5)
+        connection.settimeout(60)
         if self._context is not None:
             connection = self._context.wrap_socket(connection, server_side=True)
         with connection, connection.makefile("rb") as said:

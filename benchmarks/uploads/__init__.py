@@ -1,0 +1,1 @@
+"""Uploads: Backdrop's door beside other servers that take files."""
