@@ -12,15 +12,11 @@ from django.core.management import CommandError, call_command
 
 from backups.rpc.tests.certificates import ELSEWHERE, Pair, authority, signed
 from tasks.tests.crew import Crew, daemon, until
+from tests.ports import free_port, free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Start = Callable[..., AbstractContextManager[Crew]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @pytest.fixture
@@ -29,7 +25,7 @@ def start(settings, tmp_path) -> Start:
 
     @contextmanager
     def running(**environment: str) -> Iterator[Crew]:
-        ports = {"GRPC_PORT": free_port(), "METRICS_PORT": free_port()}
+        ports = dict(zip(("GRPC_PORT", "METRICS_PORT"), free_ports(2), strict=True))
         given = {**{name: str(port) for name, port in ports.items()}, **environment}
         settings.GRPC_PORT, settings.METRICS_PORT = int(given["GRPC_PORT"]), ports["METRICS_PORT"]
         settings.GRPC_TLS_CERT = given.get("GRPC_TLS_CERT", "")

@@ -28,8 +28,6 @@ from tests.ports import free_port
 
 SHIPPED = settings.BASE_DIR / "deploy" / "prometheus"
 GRAFANA = settings.BASE_DIR / "deploy" / "grafana"
-PATIENCE = 60.0
-"""Nothing here is about how long it takes: so that it bears company."""
 RULES = yaml.safe_load((SHIPPED / "rules.yml").read_text())["groups"][0]["rules"]
 
 

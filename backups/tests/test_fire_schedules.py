@@ -57,7 +57,7 @@ def test_many_daemons_that_claim_a_moment_at_once_fire_it_once(new_schedule, dir
     together, claim = Barrier(THREADS), scheduler._claim
 
     def claim_together(*arguments):
-        together.wait(20)
+        together.wait(60)
         return claim(*arguments)
 
     def look(number: int) -> None:

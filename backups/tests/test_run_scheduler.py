@@ -102,11 +102,11 @@ def test_another_daemon_goes_on_where_one_is_killed_between_claim_and_call(plan,
             end_runs()  # should the other have had the first moment, the next is not skipped
             return dying.process.poll() is not None
 
-        until(is_killed, 60, "it is killed")
+        until(is_killed, what="it is killed")
         [claimed] = Firing.objects.filter(daemon=names[dying.process.pid])
         assert claimed.state == State.CLAIMED
         assert not Task.objects.filter(idempotency_key=claimed.key).exists()
-        until(lambda: Firing.objects.get(pk=claimed.pk).state == State.STARTED, 30)
+        until(lambda: Firing.objects.get(pk=claimed.pk).state == State.STARTED, what="it is started")
         schedule.pause()
 
     firing = Firing.objects.get(pk=claimed.pk)

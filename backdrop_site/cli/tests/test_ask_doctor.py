@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +17,7 @@ from tasks import exporter
 from tasks.checks import MissingError
 from tasks.models import Worker
 from tasks.tests.crew import until
+from tests.ports import free_port
 from tests.web import token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -150,8 +150,7 @@ def test_a_variable_that_nothing_reads_is_told_with_the_one_that_was_meant(shell
 
 
 def test_a_web_process_is_missed_only_where_somebody_named_one(shell, plan):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     shell.environment["BACKDROP_URL"] = f"http://127.0.0.1:{port}"
     ok, detail, remedy = told(shell)["web"]
     assert (ok, detail) == (False, f"nobody answers at http://127.0.0.1:{port}")

@@ -124,7 +124,7 @@ def test_a_deadline_ends_the_call_and_not_the_work(rpc, waiting, backup, owner, 
         "VerifyBackup": {"backup_id": pk},
     }
     with rpc.calls(owner) as calls, refused(Code.DEADLINE_EXCEEDED, "goes on"):
-        getattr(calls, method)(**asked[method], timeout=1.0)
+        getattr(calls, method)(**asked[method], timeout=2.0)
     assert Task.objects.exclude(pk=backup.task_id).get().status == Status.QUEUED
 
 

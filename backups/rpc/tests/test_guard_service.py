@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from accounts.models import FailedLogin, User
 from backups.models import Backup, Destination, Plan
 from backups.rpc import backup_pb2 as pb
-from backups.rpc.tests.calls import REQUESTS, Calls, Door, door, health_of, refused
+from backups.rpc.tests.calls import REQUESTS, SECONDS, Calls, Door, door, health_of, refused
 from tasks.models import Task
 from tests.web import token_of
 
@@ -48,7 +48,7 @@ def reflected(opened: Door, token: object = None) -> list[str]:
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     with opened.channel() as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        [answer] = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=20)
+        [answer] = stub.ServerReflectionInfo(iter([asked]), metadata=metadata, timeout=SECONDS)
     return [service.name for service in answer.list_services_response.service]
 
 
@@ -132,11 +132,11 @@ def test_slow_calls_under_way_hold_up_no_other(db, backup, bucket, owner, tmp_pa
         Plan.objects.update(destination=bucket)
         calls = Calls(channel, token_of(User.objects.get(pk=owner.pk)))
         login = pb.LoginRequest(username="owner", password="guess")
-        slow = [calls.stub.Login.future(login, timeout=60) for _ in range(6)]
-        told = {"metadata": calls.metadata, "timeout": 60}
+        slow = [calls.stub.Login.future(login, timeout=300) for _ in range(6)]
+        told = {"metadata": calls.metadata, "timeout": 300}
         slow += [calls.stub.GetStatus.future(pb.StatusRequest(), **told) for _ in range(6)]
         for _ in range(3):
-            assert calls.ListDatabases(timeout=5).databases
+            assert calls.ListDatabases().databases
         assert not any(call.done() for call in slow[:6])
 
 

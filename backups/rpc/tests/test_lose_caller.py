@@ -75,7 +75,7 @@ def test_a_backup_goes_on_when_its_caller_is_killed_and_no_call_is_left(
             wait_for_dump(postgres15, shop_dbname)
             until(lambda: calls_in(under_way(tmp_path)) == 1, what="its caller waits")
             process.send_signal(signal.SIGKILL)
-            until(lambda: under_way(tmp_path) == idle, 5, "nothing of the call is left")
+            until(lambda: under_way(tmp_path) == idle, what="nothing of the call is left")
             work = Work(Backup.objects.get().task)
             assert work.row.status == Status.RUNNING
         assert work.ends().status == Status.SUCCEEDED

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from backups.models import Backup
-from backups.rpc.tests.calls import Door, door, health_of, refused
+from backups.rpc.tests.calls import SECONDS, Door, door, health_of, refused
 from backups.rpc.tests.gate import Gate
 from tasks import transitions
 from tasks.tests.crew import database_url, until
@@ -69,14 +69,14 @@ def test_health_says_so(far, gate, db):
     gate.hang()
     until(lambda: health_of(far) == "NOT_SERVING", what="one that hangs is away too")
     gate.open()
-    until(lambda: health_of(far) == "SERVING", 30, what="it is back")
+    until(lambda: health_of(far) == "SERVING", what="it is back")
 
 
 def test_who_waits_and_who_follows_outlast_an_outage(far, gate, waiting, owner):
     with far.calls(owner) as calls:
         call = calls.waiting(database="shop")
         backup = until(Backup.objects.first, what="it is accepted")
-        stream = calls.StreamProgress(backup_id=str(backup.pk), timeout=30)
+        stream = calls.StreamProgress(backup_id=str(backup.pk), timeout=SECONDS)
         assert next(stream).status == "queued"
         gate.shut()
         time.sleep(3)

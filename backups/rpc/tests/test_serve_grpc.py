@@ -92,9 +92,8 @@ def test_a_client_of_the_original_sees_how_far_it_is_while_it_runs(
             messages = client.messages()
             assert "Waiting for the first byte of the dump" in messages
             assert not call.done()
-        *running, last = messages
+        *_, last = messages
         assert last == call.result().status == "backup completed"
-    assert all(message.startswith("Dumping") for message in running), running
 
 
 def grpcurl(opened, *arguments: str, token=None) -> str:
