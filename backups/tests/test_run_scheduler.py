@@ -106,7 +106,9 @@ def test_another_daemon_goes_on_where_one_is_killed_between_claim_and_call(plan,
         [claimed] = Firing.objects.filter(daemon=names[dying.process.pid])
         assert claimed.state == State.CLAIMED
         assert not Task.objects.filter(idempotency_key=claimed.key).exists()
-        until(lambda: Firing.objects.get(pk=claimed.pk).state == State.STARTED, what="it is started")
+        until(
+            lambda: Firing.objects.get(pk=claimed.pk).state == State.STARTED, what="it is started"
+        )
         schedule.pause()
 
     firing = Firing.objects.get(pk=claimed.pk)

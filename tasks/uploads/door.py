@@ -244,7 +244,9 @@ class Door:
         if at != upload.offset:
             raise refusals.complete(upload)
         if self.told.get("content-length") != "0":
-            raise UploadError(403, "The file is complete: nothing more is taken.")
+            error = refusals.complete(upload)
+            error.status = 403
+            raise error
         await answer(self.send, 204, {"Upload-Offset": str(upload.offset)})
 
     def _refuse_beyond(self, size: int, at: int) -> None:
