@@ -133,8 +133,8 @@ def test_every_setting_in_the_example_file_is_read_and_every_one_that_is_read_is
 
 def test_the_example_file_starts_as_it_is(tmp_path):
     copy = tmp_path / "clone"
-    for package in ("backdrop_site", "backups"):
-        shutil.copytree(settings.BASE_DIR / package, copy / package)
+    for app in settings.BASE_DIR.glob("*/apps.py"):
+        shutil.copytree(app.parent, copy / app.parent.name)
     shutil.copy(settings.BASE_DIR / ".env.example", copy / ".env")
     code = "from backdrop_site import settings; print(settings.PORT)"
     run = subprocess.run(
