@@ -19,13 +19,14 @@ from django.conf import settings
 from backdrop_site import environment, launch, processes
 from backdrop_site.demo import shop
 from backdrop_site.demo.screen import Screen, size
+from backups import variables
 from backups.pipeline import scratch
 from backups.pipeline.postgres.scratch import ScratchPostgres
 
 USERNAME = "admin"
 START_SECONDS = 90
 SET_ASIDE = {
-    **dict.fromkeys(environment.ELSEWHERE, ""),
+    **dict.fromkeys((*environment.ELSEWHERE, *variables.names()), ""),
     **dict.fromkeys(environment.SECRET_NAMES, ""),
     **dict.fromkeys((f"{name}_FILE" for name in environment.SECRET_NAMES), ""),
     **dict.fromkeys(("DB_URL", "REDIS_URL", "GRPC_TLS_CERT", "GRPC_TLS_KEY"), ""),
@@ -107,7 +108,7 @@ def platform(screen: Screen, folder: Path) -> Iterator[Platform]:
 
 def _start(folder: Path, password: str, log: Path) -> subprocess.Popen[bytes]:
     """Whatever the caller's own settings are, the demo runs on the defaults."""
-    variables = {
+    given = {
         **os.environ,
         **SET_ASIDE,
         "VAR_DIR": str(folder),
@@ -119,7 +120,7 @@ def _start(folder: Path, password: str, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "up"],
-            env=variables,
+            env=given,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
