@@ -5,23 +5,30 @@ round that warms up. Contenders take turns, so that a noisy moment hits all of t
 medians. All get the same bytes by the same sender, over loopback, and keep them on the same disk.
 
 Memory is what the server's peak is above what it held before the file came; written is what it had
-the kernel write to disk, per byte sent.
+the kernel write to disk, per byte sent: pages of files that it made dirty (`write_bytes`), so that
+what is spooled first counts twice, and what goes to a socket not at all. On a tmpfs nothing counts:
+UPLOAD_FOLDER (default /var/tmp), where all of it lies, must be on a disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +44,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
 SIZE = int(os.environ.get("UPLOAD_MB", "500")) * 1_000_000
 ROUNDS = int(os.environ.get("UPLOAD_ROUNDS", "3"))
+FOLDER = os.environ.get("UPLOAD_FOLDER", "/var/tmp")  # noqa: S108 - a folder of its own is made in it
+SETTINGS = "backdrop_site.settings"
 NODE = (20, 19)  # that @tus/server asks for
+NODE_PACKAGES = "benchmarks/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is sent."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +66,43 @@ class Contender:
 
     name: str
     pid: int
-    take: Callable[[Path], tuple[float, Path]]
+    take: Callable[[Sample], tuple[float, Path]]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
+    """Of one file sent. `others` is the share of all CPUs that neither server nor sender had."""
+
     wall: float
     cpu: float
     memory: int
     written: int
+    others: float
 
 
 def main() -> None:
-    """Prepare the peers, then measure in a process of one platform."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     peers.prepare()
-    subprocess.run(["sh", "scripts/npm.sh", "benchmarks/uploads"], cwd=ROOT, check=True)
-    with tempfile.TemporaryDirectory(prefix="backdrop-uploads-") as folder:
+    if not _lack_of_node():
+        subprocess.run(["sh", "scripts/npm.sh", NODE_PACKAGES], cwd=ROOT, check=True)
+    with tempfile.TemporaryDirectory(prefix="backdrop-uploads-", dir=FOLDER) as folder:
         names = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
-        environment = {
-            **os.environ,
+        os.environ |= {
             **{name: secrets.token_urlsafe(48) for name in names},
-            "DJANGO_SETTINGS_MODULE": "backdrop_site.settings",
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
             "DB_URL": f"sqlite:///{folder}/uploads.sqlite3",
             "VAR_DIR": folder,
         }
-        command = [sys.executable, "-m", "benchmarks.uploads", "site"]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        _report(_measure(Path(folder)))
 
 
-def site() -> None:
+def _measure(folder: Path) -> dict[str, list[Figures]]:
+    """As a process of the platform that is measured."""
     import logging
 
     import django
 
     django.setup()
-    from django.conf import settings
     from django.core.management import call_command
 
     from accounts.models import Membership, Role, Team, User
@@ -93,38 +113,37 @@ def site() -> None:
     user = User.objects.create(username="bench", email="bench@example.org")
     team = Team.objects.create(name="bench")
     Membership.objects.create(user=user, team=team, role=Role.ADMIN)
-    folder = Path(settings.VAR_DIR)
-    file = _file(folder / "file")
-    here = {"DJANGO_SETTINGS_MODULE": "backdrop_site.settings", "CANARY_SECONDS": "0"}
+    sample = _sample(folder / "file")
+    here = {"DJANGO_SETTINGS_MODULE": SETTINGS, "CANARY_SECONDS": "0"}
     with ExitStack() as stack:
         (folder / "web").mkdir()
         web = stack.enter_context(web_process(folder / "web", **here))
         contenders = [
-            Contender("Backdrop, POST", web.process.pid, lambda file: _posted(web, user, file)),
-            Contender("Backdrop, tus", web.process.pid, lambda file: _by_tus(web, user, file)),
+            Contender("Backdrop, POST", web.process.pid, lambda sent: _posted(web, user, sent)),
+            Contender("Backdrop, tus", web.process.pid, lambda sent: _by_tus(web, user, sent)),
             *stack.enter_context(_tus_server(folder / "tus")),
             *stack.enter_context(_plain(folder / "asgi", "ASGI, uvicorn", _UVICORN)),
             *stack.enter_context(_plain(folder / "wsgi", "WSGI, gunicorn", _GUNICORN)),
         ]
-        _report(_race(contenders, file))
+        return _race(contenders, sample)
 
 
-def _file(path: Path) -> Path:
-    """Bytes that no file system makes small."""
+def _sample(path: Path) -> Sample:
+    """Bytes that no file system makes small; hashing them leaves all in memory, where it can."""
     block = os.urandom(1_000_000)
     with path.open("wb") as file:
         for _ in range(SIZE // len(block)):
             file.write(block)
-    return path
+        os.fsync(file.fileno())
+    return Sample(path, _sha256(path))
 
 
-def _race(contenders: list[Contender], file: Path) -> dict[str, list[Figures]]:
-    wanted = _sha256(file)
+def _race(contenders: list[Contender], sample: Sample) -> dict[str, list[Figures]]:
     runs: dict[str, list[Figures]] = {each.name: [] for each in contenders}
     for number in range(ROUNDS + 1):
         for each in contenders:
-            figures, kept = _measured(each, file)
-            if kept.stat().st_size != SIZE or (not number and _sha256(kept) != wanted):
+            figures, kept = _measured(each, sample)
+            if kept.stat().st_size != SIZE or (not number and _sha256(kept) != sample.sha256):
                 raise RuntimeError(f"{each.name} has kept other bytes than it was sent.")
             kept.unlink()
             if number:
@@ -133,17 +152,21 @@ def _race(contenders: list[Contender], file: Path) -> dict[str, list[Figures]]:
     return runs
 
 
-def _measured(contender: Contender, file: Path) -> tuple[Figures, Path]:
+def _measured(contender: Contender, sample: Sample) -> tuple[Figures, Path]:
     process = Path(f"/proc/{contender.pid}")
     (process / "clear_refs").write_text("5")  # its peak begins anew
     held = _status(process, "VmRSS")
     cpu, written = cpu_of(contender.pid), _written(process)
-    wall, kept = contender.take(file)
+    own, all_of_it, began = time.process_time(), _busy(), time.monotonic()
+    wall, kept = contender.take(sample)
+    spent = cpu_of(contender.pid) - cpu
+    others = _busy() - all_of_it - spent - (time.process_time() - own)
     figures = Figures(
         wall=wall,
-        cpu=cpu_of(contender.pid) - cpu,
+        cpu=spent,
         memory=_status(process, "VmHWM") - held,
         written=_written(process) - written,
+        others=max(0.0, others) / (time.monotonic() - began) / (os.cpu_count() or 1),
     )
     with kept.open("rb") as file_kept:  # none shall pay for what another has left to be written
         os.fsync(file_kept.fileno())
@@ -160,6 +183,13 @@ def _written(process: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def _busy() -> float:
+    """CPU seconds that all processes and the kernel have had, since this machine started."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
+    user, nice, system, _idle, _waiting, *interrupts = ticks  # and what a host took away
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -167,7 +197,13 @@ def _sha256(file: Path) -> str:
 
 def _report(runs: Mapping[str, list[Figures]]) -> None:
     base = statistics.median(each.wall for each in runs["Backdrop, POST"])
-    print(f"\n{SIZE // 1_000_000} MB, medians of {ROUNDS} rounds\n")
+    versions = _versions()
+    others = [each.others for figures in runs.values() for each in figures]
+    print(f"\n{', '.join(map(' '.join, versions.items()))}")
+    print(
+        f"{SIZE // 1_000_000} MB, medians of {ROUNDS} rounds (of memory, the most). Other work had "
+        f"{statistics.median(others):.0%} of the CPUs meanwhile, {max(others):.0%} at most.\n"
+    )
     print("| server | wall s | ratio | MB/s | CPU s | memory MiB | written |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, figures in runs.items():
@@ -178,19 +214,43 @@ def _report(runs: Mapping[str, list[Figures]]) -> None:
         rate = SIZE / wall / 1e6
         told = f"{wall:.2f} | {wall / base:.2f} | {rate:.0f} | {cpu:.2f} | {memory:.0f}"
         print(f"| {name} | {told} | {written:.2f} |")
+    _keep(runs, versions)
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": sys.version.split()[0], "uvicorn": version("uvicorn")}
+    found |= peers.versions(("django", "djangorestframework", "gunicorn"))
+    if not _lack_of_node():
+        lock = json.loads((HERE / "package-lock.json").read_text())["packages"]
+        packages = ("@tus/server", "@tus/file-store")
+        found |= {"Node": _node(), **{n: lock[f"node_modules/{n}"]["version"] for n in packages}}
+    return found
+
+
+def _keep(runs: Mapping[str, list[Figures]], versions: Mapping[str, str]) -> None:
+    kept = ROOT / "benchmarks" / "results"
+    kept.mkdir(exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    found = {name: [asdict(each) for each in figures] for name, figures in runs.items()}
+    text = {"bytes": SIZE, "versions": versions, "runs": found}
+    (kept / f"uploads-{moment}.json").write_text(json.dumps(text, indent=2))
 
 
 # Backdrop ---------------------------------------------------------------------------------------
 
 
-def _posted(web: Web, user: User, file: Path) -> tuple[float, Path]:
+def _posted(web: Web, user: User, sample: Sample) -> tuple[float, Path]:
     path = _asked(web, user)
-    return _kept(web, path, sender.send(web.netloc, "POST", path, {}, file), 202)
+    answer = sender.send(web.netloc, "POST", path, {}, sample.path)
+    _expect(answer, 202)
+    return answer.seconds, _kept(web, path, sample)
 
 
-def _by_tus(web: Web, user: User, file: Path) -> tuple[float, Path]:
+def _by_tus(web: Web, user: User, sample: Sample) -> tuple[float, Path]:
     path = _asked(web, user)
-    return _kept(web, path, sender.send(web.netloc, "PATCH", path, {**TUS, **BYTES}, file), 204)
+    answer = sender.send(web.netloc, "PATCH", path, {**TUS, **BYTES}, sample.path)
+    _expect(answer, 204)
+    return answer.seconds, _kept(web, path, sample)
 
 
 def _asked(web: Web, user: User) -> str:
@@ -201,14 +261,15 @@ def _asked(web: Web, user: User) -> str:
         return str(answer.json()["upload_url"].removeprefix(web.url))
 
 
-def _kept(web: Web, path: str, answer: sender.Answer, wanted: int) -> tuple[float, Path]:
+def _kept(web: Web, path: str, sample: Sample) -> Path:
+    """The file, if its row says of it what is true."""
+    from tasks.models import Upload
     from tasks.uploads import capability
 
-    _expect(answer, wanted)
-    pk = capability.opened(path.rsplit("/", 1)[1])
-    if pk is None:
-        raise RuntimeError(path)
-    return answer.seconds, web.log.parent / "uploads" / "incoming" / pk.hex
+    upload = Upload.objects.get(pk=capability.opened(path.rsplit("/", 1)[1]))
+    if not upload.complete or (upload.size, upload.sha256) != (SIZE, sample.sha256):
+        raise RuntimeError("Backdrop says other things of the file than are true.")
+    return web.log.parent / "uploads" / "incoming" / upload.pk.hex
 
 
 def _expect(answer: sender.Answer, status: int) -> None:
@@ -222,30 +283,37 @@ def _expect(answer: sender.Answer, status: int) -> None:
 @contextmanager
 def _tus_server(folder: Path) -> Iterator[list[Contender]]:
     """Nobody where there is no Node that it runs on."""
-    if not _node_is_new_enough():
-        wanted = ".".join(map(str, NODE))
-        print(f"@tus/server is left out: it needs Node {wanted} or newer.", flush=True)
+    if lack := _lack_of_node():
+        print(f"@tus/server is left out: {lack}", flush=True)
         yield []
         return
     with _server(["node", str(HERE / "tus_server.js"), str(folder)], folder) as (pid, netloc):
 
-        def take(file: Path) -> tuple[float, Path]:
+        def take(sample: Sample) -> tuple[float, Path]:
             made = sender.send(netloc, "POST", "/files", {**TUS, "Upload-Length": str(SIZE)})
             _expect(made, 201)
             path = re.sub(r"^https?://[^/]+|^//[^/]+", "", sender.header(made, "Location"))
-            answer = sender.send(netloc, "PATCH", path, {**TUS, **BYTES}, file)
+            answer = sender.send(netloc, "PATCH", path, {**TUS, **BYTES}, sample.path)
             _expect(answer, 204)
             return answer.seconds, folder / path.rsplit("/", 1)[1]
 
         yield [Contender("@tus/server", pid, take)]
 
 
-def _node_is_new_enough() -> bool:
-    if not shutil.which("node"):
-        return False
+def _lack_of_node() -> str:
+    """What is missing to run it; nothing where all is there."""
+    wanted = f"it needs Node {'.'.join(map(str, NODE))} or newer, with npm"
+    if not (shutil.which("node") and shutil.which("npm")):
+        return f"{wanted}, and this machine has none."
+    major, minor, *_ = _node().split(".")
+    if (int(major), int(minor)) < NODE:
+        return f"{wanted}, and this machine has {_node()}."
+    return ""
+
+
+def _node() -> str:
     told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor, *_ = told.strip().removeprefix("v").split(".")
-    return (int(major), int(minor)) >= NODE
+    return told.strip().removeprefix("v")
 
 
 _UVICORN = """
@@ -278,9 +346,9 @@ def _plain(folder: Path, how: str, script: str) -> Iterator[list[Contender]]:
     """The plain DRF view."""
     with _server([str(peers.BIN / "python"), "-c", script], folder) as (pid, netloc):
 
-        def take(file: Path) -> tuple[float, Path]:
+        def take(sample: Sample) -> tuple[float, Path]:
             headers = {"Content-Type": "application/octet-stream"}
-            answer = sender.send(netloc, "PUT", "/files/one", headers, file)
+            answer = sender.send(netloc, "PUT", "/files/one", headers, sample.path)
             _expect(answer, 201)
             return answer.seconds, folder / "one"
 
@@ -291,19 +359,24 @@ def _plain(folder: Path, how: str, script: str) -> Iterator[list[Contender]]:
 def _server(command: list[str], folder: Path) -> Iterator[tuple[int, str]]:
     """A server that says its port, and its process where that is another's than ours."""
     folder.mkdir()
+    log = folder.with_suffix(".log")
     environment = {**os.environ, "PLAIN_FOLDER": str(folder), "PYTHONPATH": str(ROOT)}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with (
+        log.open("wb") as words,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=words
+        ) as process,
+    ):
         try:
-            if process.stdout is None:
-                raise RuntimeError("It can't be heard.")
-            port, *pid = process.stdout.readline().split()
-            yield int(pid[0]) if pid else process.pid, f"127.0.0.1:{int(port)}"
+            told = process.stdout.readline().split() if process.stdout is not None else []
+            if not told:
+                raise RuntimeError(f"{folder.name} didn't start: {log.read_text()[-2000:]}")
+            port, *pid = map(int, told)
+            yield pid[0] if pid else process.pid, f"127.0.0.1:{port}"
         finally:
             process.terminate()
 
 
 if __name__ == "__main__":
-    site() if sys.argv[1:] == ["site"] else main()
+    main()
