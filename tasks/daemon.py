@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from tasks import housekeeper, periodic, watcher
@@ -112,6 +113,7 @@ async def _round(daemon: Daemon, *, prompt: bool) -> None:
     rounds = Rounds(daemon.name, periodic.those(prompt=prompt))
     with _thread("rounds") as thread:
         await _keep_on(daemon, thread, lambda: guarded(rounds.go) or housekeeper.TICK)
+        await _in(thread, connections.close_all)
 
 
 async def _keep_on(daemon: Daemon, thread: ThreadPoolExecutor, chore: Callable[[], float]) -> None:

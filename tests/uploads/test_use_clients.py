@@ -47,7 +47,7 @@ def test_tus_js_client_in_node(ordeal, node_modules):
 
 
 def test_uppy_in_a_browser(ordeal, bundle, browser):
-    with ordeal(80 * MB) as going:
+    with ordeal(200 * MB) as going:
         context = browser.new_context(base_url=going.proxy.url)
         page = context.new_page()
         page.route("**/uppy.html", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
