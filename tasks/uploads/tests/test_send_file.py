@@ -225,3 +225,10 @@ def test_the_jobs_that_take_files_are_listed_with_what_they_take(service):
     assert service.http.get("/api/jobs/compress/").json() == listed["compress"]
     assert service.http.get("/api/jobs/backup/").status_code == 404
     assert service.nobody.get("/api/jobs/").status_code == 401
+
+
+def test_a_whole_number_with_a_point_is_told_before_its_job_stumbles_over_it(service):
+    refused = service.ask("compress", options={"format": "gzip", "level": 1.0})
+    assert refused.status_code == 400
+    assert "integer" in str(refused.json()["errors"]["options.level"])
+    assert service.ask("compress", options={"format": "gzip", "level": 1}).status_code == 201
