@@ -66,7 +66,8 @@ def _count(task: Task) -> Place:
     if not task.concurrency_key:
         return Place(ahead.filter(turns.free()).count() + 1)
     ahead = ahead.filter(turns.free() | Q(concurrency_key=task.concurrency_key))
-    is_free = queued.filter(turns.free(), pk=task.pk).exists()
+    # Whether it still waits is not asked here: one that has just been claimed waits for nobody.
+    is_free = Task.objects.filter(turns.free(), pk=task.pk).exists()
     return Place(ahead.count() + 1, "" if is_free else _waits_at(task.concurrency_key))
 
 

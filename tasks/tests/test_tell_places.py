@@ -53,3 +53,10 @@ def test_past_the_rows_that_are_read_nobody_knows(waiting, monkeypatch):
     monkeypatch.setattr(places, "LINE_ROWS", 10)
     told = list(places.of_all(tasks).values())
     assert told.count(Place(None)) == len(tasks) - 10
+
+
+def test_one_that_has_just_left_the_queue_waits_for_nobody(team, owner):
+    """Between two queries it may have been cancelled: it must not seem held back before."""
+    task = new_task(team, owner, concurrency_key="free")
+    Task.objects.filter(pk=task.pk).update(status=Status.CANCELLED)
+    assert places.of(task) == Place(1)
