@@ -66,9 +66,9 @@ def _count(task: Task) -> Place:
     if not task.concurrency_key:
         return Place(ahead.filter(turns.free()).count() + 1)
     ahead = ahead.filter(turns.free() | Q(concurrency_key=task.concurrency_key))
-    # Whether it still waits is not asked here: one that has just been claimed waits for nobody.
-    is_free = Task.objects.filter(turns.free(), pk=task.pk).exists()
-    return Place(ahead.count() + 1, "" if is_free else _waits_at(task.concurrency_key))
+    # One that has just left the queue waits for nobody, least of all for itself.
+    is_held = queued.filter(~turns.free(), pk=task.pk).exists()
+    return Place(ahead.count() + 1, _waits_at(task.concurrency_key) if is_held else "")
 
 
 def _line(queue: str, waiting: Iterable[Task]) -> dict[UUID, Place | None]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from tasks import pauses, places
+from tasks import pauses, places, queue
 from tasks.models import Pause, Task
 from tasks.places import Place
 from tasks.states import Status
@@ -56,7 +56,10 @@ def test_past_the_rows_that_are_read_nobody_knows(waiting, monkeypatch):
 
 
 def test_one_that_has_just_left_the_queue_waits_for_nobody(team, owner):
-    """Between two queries it may have been cancelled: it must not seem held back before."""
+    """Between two queries it may have been cancelled, or claimed, which takes its turn."""
     task = new_task(team, owner, concurrency_key="free")
     Task.objects.filter(pk=task.pk).update(status=Status.CANCELLED)
     assert places.of(task) == Place(1)
+    other = new_task(team, owner, concurrency_key="taken")
+    assert queue.claim(["default"], "tests") is not None
+    assert places.of(other) == Place(1)
