@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from tasks.models import Upload
-from tasks.uploads import files, limits, refusals, room, sessions, sniffing
+from tasks.uploads import files, flushing, limits, refusals, room, sessions, sniffing
 from tasks.uploads.refusals import UploadError
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 TICK = 0.5
 LOCK_SECONDS = 5.0
 STEP = 64 << 20
+FLUSHED = 8 << 20
 _READ = 1 << 20
 _HASHES_KEPT = 64
 _hashes: OrderedDict[UUID, tuple[int, int, Any]] = OrderedDict()
@@ -46,7 +47,7 @@ class Writer:
         self._whole = whole
         self._typed = self._closed = False
         self._lock = threading.RLock()  # the writes, and the look at whether we may go on
-        self.begun = self.offset = upload.offset
+        self.begun = self.offset = self._flushed = upload.offset
         self._handle = handle
         self._provisional = provisional
         self._noted = time.monotonic()
@@ -106,10 +107,16 @@ class Writer:
                     self._sha256.update(piece)
                 self._hashed += size
             self.offset += size
+            self._flush()
             if not self._typed and self.offset >= sniffing.LOOKED_AT:
                 self._refuse_type()
             if time.monotonic() >= self._noted + TICK:
                 self.note()
+
+    def _flush(self) -> None:
+        if self.offset >= self._flushed + FLUSHED:
+            flushing.begin(self._handle, self._flushed, self.offset - self._flushed)
+            self._flushed = self.offset
 
     def _refuse_too_much(self, offset: int) -> None:
         """Bytes that belong to no file spoil all that this request brought."""
@@ -154,7 +161,7 @@ class Writer:
     def drop(self) -> None:
         """Forget what this request brought."""
         os.ftruncate(self._handle, self.begun)
-        self.offset = self.begun
+        self.offset = self._flushed = self.begun
         self._typed = False
         self._hashed, self._sha256 = 0, hashlib.sha256()
         self.keep()
