@@ -254,7 +254,7 @@ def test_a_client_that_reads_nothing_holds_up_nobody(web, team, owner):
     run = running_task(team)
     big = "x" * 4000
     with (
-        web.listen(path_of(run.task), owner, max_queue=1, ping_interval=None) as lazy,
+        web.listen(path_of(run.task), owner, max_queue=8, ping_interval=None) as lazy,
         web.listen(path_of(run.task), owner) as keen,
     ):
         keen.next()
