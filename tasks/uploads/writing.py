@@ -114,6 +114,8 @@ class Writer:
                 self.note()
 
     def _flush(self) -> None:
+        """Else the kernel would keep most of it in memory until `finish` asks for it, and the
+        sender wait for the whole disk after its last byte."""
         if self.offset >= self._flushed + FLUSHED:
             flushing.begin(self._handle, self._flushed, self.offset - self._flushed)
             self._flushed = self.offset
