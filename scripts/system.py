@@ -41,6 +41,7 @@ GROUPS = {
         Program("mariadbd", "mariadb-server-core", ("/usr/sbin", "/usr/local/sbin")),
         Program("mariadb-dump", "mariadb-client"),
         Program("redis-server", "redis-server"),
+        Program("pgbouncer", "pgbouncer", ("/usr/sbin", "/usr/local/sbin")),
         Program("chromium", "chromium"),
         Program("curl", "curl"),
         Program("wget", "wget"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,9 @@ def push(
     kind = known_job(job)
     _check(backoff, concurrency_key, concurrency_limit, total_seconds, expires_at)
     asked = dict(args or {})
-    digest = request_digest or digest_of(job, asked)
+    digest = (request_digest or digest_of(job, asked)) if idempotency_key else ""
     if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
         return known
-    begin = run_at or clock.read()
     task = Task(
         job=job,
         team=team,
@@ -78,28 +78,24 @@ def push(
         subject=subject,
         queue=queue or settings.QUEUE,
         priority=priority,
-        run_at=begin,
         max_attempts=max(1, max_attempts if max_attempts is not None else kind.max_attempts),
         deadline_seconds=deadline_seconds
         if deadline_seconds is not None
         else kind.deadline_seconds,
         stall_seconds=stall_seconds if stall_seconds is not None else kind.stall_seconds,
-        expires_at=expires_at or _end(begin, total_seconds or kind.total_seconds),
+        expires_at=expires_at,
         backoff=backoff.stored() if backoff is not None else None,
         concurrency_key=concurrency_key,
         concurrency_limit=concurrency_limit,
         when_busy=WhenBusy(when_busy),
         idempotency_key=idempotency_key or None,
-        request_digest=digest if idempotency_key else "",
+        request_digest=digest,
         seq=1,
         status=status,
     )
+    seconds = total_seconds or kind.total_seconds
     try:
-        with transaction.atomic():
-            task.save(force_insert=True)
-            _note(task, by=owner)
-            nudges.send()
-            wakes.send((run_at - timezone.now()).total_seconds() if run_at else 0.0)
+        _insert(task, run_at, seconds)
     except IntegrityError:
         # Somebody else was first with this key; anything else is a real fault.
         if idempotency_key and (known := _same_request(team, owner, idempotency_key, digest)):
@@ -128,8 +124,25 @@ def _check(
         raise ValueError("Either expires_at or total_seconds.")
 
 
-def _end(begin: datetime, total_seconds: float | None) -> datetime | None:
-    return begin + timedelta(seconds=total_seconds) if total_seconds is not None else None
+def _insert(task: Task, run_at: datetime | None, seconds: float | None) -> None:
+    """Write it down, to begin then or at once. IntegrityError, and the caller's transaction is as
+    it was, where there is one with its key."""
+    told = f"Asked for by {task.owner or 'the system'}"
+    begin = run_at
+    if not strokes.can_push():
+        begin = task.run_at = run_at or clock.read()
+    if begin and seconds and task.expires_at is None:
+        task.expires_at = begin + timedelta(seconds=seconds)
+    if strokes.can_push():
+        within = connection.in_atomic_block and task.idempotency_key
+        with transaction.atomic() if within else nullcontext():
+            strokes.push(task, begin, seconds, told)
+    else:
+        with transaction.atomic():
+            task.save(force_insert=True)
+            _note(task, told)
+    nudges.send()
+    wakes.send((run_at - timezone.now()).total_seconds() if run_at else 0.0)
 
 
 def known_job(name: str) -> registry.Job:
@@ -155,8 +168,7 @@ def _same_request(team: Team, owner: User | None, key: str, digest: str) -> Task
     return task
 
 
-def _note(task: Task, *, by: User | None) -> None:
-    message = f"Asked for by {by}" if by else "Asked for by the system"
+def _note(task: Task, message: str) -> None:
     Event.objects.create(
         task=task, seq=task.seq, kind=Event.Kind.MOVE, message=message, data={"to": task.status}
     )
@@ -189,21 +201,15 @@ def claim(queues: Sequence[str], worker: str) -> Task | None:
     return None
 
 
-def claim_plain(queues: Sequence[str], worker: str) -> Task | None:
-    """The best due task, in the caller's transaction; None also where that isn't a plain one, which
-    `claim` must take."""
-    if not strokes.can():
-        return None
-    task, _ = strokes.take(due, queues, worker)
-    if task is not None:
-        nudges.send()
-    return task
+def wish(queues: Sequence[str], worker: str) -> strokes.Wish:
+    """What `claim` takes, where that is plain."""
+    return strokes.Wish(due, queues, worker)
 
 
 def _claim_best(queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
     """The best due task, and whether it is ours now."""
     if strokes.can():
-        task, some = strokes.take(due, queues, worker)
+        task, some = strokes.take(wish(queues, worker))
         if task is not None:
             nudges.send()
         if task is not None or not some:

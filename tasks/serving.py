@@ -11,8 +11,9 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from django.db import connections
 
@@ -30,10 +31,12 @@ def main(control: socket.socket, board: Board) -> NoReturn:
     try:
         child.settle_in(IDLE)
         wear = traces.Wear()
+        traces.tidy()
+        clean = traces.look()  # attempts that change it have no successor here
         while received := _receive(control):
             task, end = received
             with end:
-                if not _serve(task, end, board, wear):
+                if not _serve(task, end, board, wear, clean):
                     break
     except BaseException as error:
         logger.error("A shared process failed with %s", type(error).__name__)
@@ -60,16 +63,21 @@ def _receive(control: socket.socket) -> tuple[Task, socket.socket] | None:
     return task, socket.socket(fileno=handles[0])
 
 
-def _serve(task: Task, end: socket.socket, board: Board, wear: traces.Wear) -> bool:
+def _serve(
+    task: Task,
+    end: socket.socket,
+    board: Board,
+    wear: traces.Wear,
+    clean: Mapping[str, Any],
+) -> bool:
     """Run one attempt and tell what it left; whether the process is as good as new."""
     processes.name_this(processes.title_of(task.pk))
     traces.tidy()
-    before = traces.look()
     sound = child.run(registry.get(task.job), child.Report(task, end, board), end)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if not sound:
         return False
-    left = traces.left(before)
+    left = traces.left(clean)
     if left:
         told = "Task %s (%s) left in its shared process: %s. The process is replaced."
         logger.warning(told, task.pk, task.job, ", ".join(left))

@@ -248,12 +248,16 @@ def finish(
 
 
 class Along(Protocol):
-    """Something that is done in the transaction of a plain success, and with it or not at all."""
+    """Who would like to claim another task in the transaction of a plain success."""
 
-    def along(self) -> None: ...
+    def wish(self) -> strokes.Wish | None:
+        """What to claim; None for nothing."""
+
+    def take(self, task: Task | None) -> None:
+        """That was claimed."""
 
     def forget(self) -> None:
-        """That transaction was rolled back."""
+        """That transaction was rolled back, or so it seems."""
 
 
 def succeed(task: Task, result: Any, *, along: Along | None = None) -> Status | None:
@@ -271,23 +275,21 @@ def succeed(task: Task, result: Any, *, along: Along | None = None) -> Status | 
 
 
 def _succeed_plainly(task: Task, result: Any, callback: float | None, along: Along | None) -> bool:
-    if along is None:
+    wish = along.wish() if along is not None else None
+    if along is None or wish is None:
         done = strokes.succeed(task.pk, task.attempt, result, callback=callback)
-        if done:
-            nudges.send()
-        return done
-    try:
-        with transaction.atomic():
-            done = strokes.succeed(task.pk, task.attempt, result, callback=callback)
-            if done:
-                nudges.send()
-                along.along()
-            return done
-    except DatabaseError as error:
-        along.forget()
-        if isinstance(error, DOWN):
-            raise
-        return _succeed_plainly(task, result, callback, None)
+    else:
+        try:
+            done, another = strokes.succeed_and_take(task.pk, task.attempt, result, wish)
+        except DatabaseError as error:
+            along.forget()
+            if isinstance(error, DOWN):
+                raise
+            return _succeed_plainly(task, result, callback, None)
+        along.take(another)
+    if done:
+        nudges.send()
+    return done
 
 
 def _story(row: Task, outcome: Outcome, error: str, remark: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from tasks import forks, minder, processes, queue, transitions
+from tasks import forks, minder, processes, queue, strokes, transitions
 from tasks.bells import Bell, Pulse
 from tasks.models import Attempt
 from tasks.slots import Slots
@@ -20,6 +20,7 @@ from tasks.states import Outcome
 
 if TYPE_CHECKING:
     from tasks.models import Task
+    from tasks.strokes import Wish
 
 logger = logging.getLogger(__name__)
 
@@ -137,17 +138,19 @@ class Claims:
         self.since = processes.now()
         return queue.claim(self._queues, self._name)
 
-    def along(self) -> None:
-        """Claim the next one in the caller's transaction, which ends an attempt of ours.
-
-        Should that be rolled back, call it again or `forget`.
-        """
+    def wish(self) -> Wish | None:
+        """The next one, to be claimed in the transaction that ends an attempt of ours."""
         self._next = None
-        if self._by is not None and self._by.drain.rung():
-            return
-        if self._left > 0:
-            self.since = processes.now()
-            self._next = queue.claim_plain(self._queues, self._name)
+        if not strokes.can() or (self._by is not None and self._by.drain.rung()):
+            return None
+        if self._left <= 0:
+            return None
+        self.since = processes.now()
+        return queue.wish(self._queues, self._name)
+
+    def take(self, task: Task | None) -> None:
+        """That was claimed along."""
+        self._next = task
 
     def forget(self) -> None:
         """What was claimed along has been rolled back, or so it seems."""

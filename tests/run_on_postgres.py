@@ -30,6 +30,7 @@ TESTS = (
     "tasks/tests/test_pause_queue.py",
     "tasks/tests/test_plan_claim.py",
     "tasks/tests/test_poll_live.py",
+    "tasks/tests/test_prepare_statements.py",
     "tasks/tests/test_push_task.py",
     "tasks/tests/test_read_workers_page.py",
     "tasks/tests/test_remove_old_tasks.py",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from tasks.models import Task
 from tasks.strokes import postgres, sqlite
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from types import ModuleType
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -30,6 +33,15 @@ if TYPE_CHECKING:
 _RETURNING = (3, 35)  # the SQLite that learned it
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which task to claim, and for whom."""
+
+    due: Due
+    queues: Sequence[str]
+    worker: str
+
+
 def can() -> bool:
     """Whether this database takes such statements."""
     if connection.vendor == "sqlite":
@@ -37,17 +49,32 @@ def can() -> bool:
     return connection.vendor == "postgresql"
 
 
-def take(due: Due, queues: Sequence[str], worker: str) -> tuple[Task | None, bool]:
+def can_push() -> bool:
+    """Whether there is a shorter way to push a task, too."""
+    return can() and connection.vendor == "postgresql"
+
+
+def push(task: Task, begin: datetime | None, seconds: float | None, told: str) -> None:
+    """Insert a task and the first line of its history.
+
+    It may begin then, or at once, by the database's clock; where it has no `expires_at`, it ends so
+    many seconds later.
+    """
+    postgres.push(task, begin, seconds, told)
+
+
+def take(wish: Wish) -> tuple[Task | None, bool]:
     """Claim the best due task, if it is plain, and whether one is due at all.
 
     The task has the fields that its minder needs; others are fetched when they are asked for.
     """
-    sql, params = _best(due, tuple(queues), connection.vendor)
-    if connection.vendor == "sqlite":
-        row, some = sqlite.take(sql, params, worker)
-    else:
-        row, some = postgres.take(sql, params, worker)
-    return (_task(row) if row is not None else None), some
+    best = _best(wish.due, tuple(wish.queues), connection.vendor)
+    row, some = _database().take(*best, wish.worker)
+    return _task(row), some
+
+
+def _database() -> ModuleType:
+    return sqlite if connection.vendor == "sqlite" else postgres
 
 
 @lru_cache
@@ -57,7 +84,9 @@ def _best(due: Due, queues: tuple[str, ...], vendor: str) -> tuple[str, tuple[An
     return due(queues, now=now).values("id", "concurrency_key")[:1].query.sql_with_params()
 
 
-def _task(row: dict[str, Any]) -> Task:
+def _task(row: dict[str, Any] | None) -> Task | None:
+    if row is None:
+        return None
     seconds_left = row.pop("seconds_left")
     row["args"] = json.loads(row["args"])
     names = [field.attname for field in Task._meta.concrete_fields if field.attname in row]
@@ -71,7 +100,18 @@ def succeed(task_id: UUID | str, attempt: int, result: Any, *, callback: float |
 
     `callback`: seconds until `Job.ended` is called again, where there is one.
     """
-    stored = None if result is None else json.dumps(result)
-    if connection.vendor == "sqlite":
-        return sqlite.succeed(task_id, attempt, stored, callback)
-    return postgres.succeed(task_id, attempt, stored, callback)
+    return bool(_database().succeed(task_id, attempt, _stored(result), callback))
+
+
+def succeed_and_take(
+    task_id: UUID | str, attempt: int, result: Any, wish: Wish
+) -> tuple[bool, Task | None]:
+    """Both in one commit: the end of an attempt without a callback, and a claim only with it."""
+    best = _best(wish.due, tuple(wish.queues), connection.vendor)
+    end = (task_id, attempt, _stored(result))
+    done, row = _database().succeed_and_take(*end, *best, wish.worker)
+    return done, _task(row)
+
+
+def _stored(result: Any) -> str | None:
+    return None if result is None else json.dumps(result)

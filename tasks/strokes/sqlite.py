@@ -119,3 +119,19 @@ def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: flo
         seconds = max(0.0, (moment - _read(started)).total_seconds())
         _run(cursor, _COUNTED, (job, subject, tallies.bound_of(seconds), seconds))
     return True
+
+
+def succeed_and_take(
+    task_id: UUID | str,
+    attempt: int,
+    result: str | None,
+    best: str,
+    params: tuple[Any, ...],
+    worker: str,
+) -> tuple[bool, dict[str, Any] | None]:
+    """`succeed`, and only with it the columns of the next task, where that is a plain one too."""
+    with transaction.atomic():
+        if not succeed(task_id, attempt, result, None):
+            return False, None
+        row, _ = take(best, params, worker)
+    return True, row

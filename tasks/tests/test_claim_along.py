@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tasks import minder, queue, registry, sharing, strokes, transitions, worker
@@ -81,16 +81,17 @@ def test_nothing_is_claimed_where_the_end_was_lost(team):
 def test_a_claim_that_fails_spoils_no_end(team, monkeypatch, fault):
     tasks = push(team, "along", "along")
     claims, task = begun(team)
-    take = strokes.take
+    real = strokes.succeed_and_take
     faults = [fault("not now")]
 
     def faulty(*args):
-        found = take(*args)
-        if faults:
-            raise faults.pop()
+        with transaction.atomic():
+            found = real(*args)
+            if faults:
+                raise faults.pop()
         return found
 
-    monkeypatch.setattr(strokes, "take", faulty)
+    monkeypatch.setattr(strokes, "succeed_and_take", faulty)
     if fault is OperationalError:  # the minder tries again on a new connection
         with pytest.raises(OperationalError):
             transitions.succeed(task, None, along=claims)

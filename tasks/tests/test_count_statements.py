@@ -3,7 +3,7 @@ write something writes what the long way does."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -14,10 +14,11 @@ from tasks import clock, minder, processes, queue, registry, sharing, strokes, t
 from tasks.lease import Lease
 from tasks.models import Attempt, Event, Tally, Task, Turn
 from tasks.registry import Job
+from tasks.retries import Backoff
 from tasks.states import Outcome, Status
 from tasks.tests.work import Running, new_task
 
-ON_SERVER = {"push": 6, "claim": 1, "renew": 1, "succeed": 1}
+ON_SERVER = {"push": 2, "claim": 1, "renew": 1, "succeed": 1}
 ON_SQLITE = {"push": 4, "claim": 6, "renew": 1, "succeed": 6}
 told: list[str] = []
 
@@ -94,7 +95,9 @@ def lives(team, **options) -> tuple[dict, dict]:
     """What is written of a task that is claimed, and of one that succeeds."""
     Task.objects.all().delete()
     Tally.objects.all().delete()
-    task = queue.push(job="statements", team=team, **options)
+    task = queue.push(job="statements", team=team)
+    assert not task._state.adding
+    assert (task.run_at, task.expires_at) == Task.objects.values_list("run_at", "expires_at").get()
     claimed = queue.claim(["default"], "tests")
     assert claimed.pk == task.pk
     assert claimed.args == task.args
@@ -113,7 +116,10 @@ def lives(team, **options) -> tuple[dict, dict]:
         {},
         {"args": {"a": [None, "%s \"'\\"]}, "subject": "7", "deadline_seconds": 5},
         {"total_seconds": 60},
-        {"concurrency_key": "k"},
+        {"total_seconds": 999_999_999, "run_at": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"expires_at": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"concurrency_key": "k", "concurrency_limit": 3, "when_busy": "skip", "priority": -2},
+        {"backoff": Backoff(), "idempotency_key": "i", "title": "'); --", "stall_seconds": 3},
     ],
 )
 def test_the_short_way_writes_what_the_long_way_does(team, limits, monkeypatch, options):

@@ -320,6 +320,8 @@ register(
         intake=Intake(types=("text/*",), max_bytes=5_000_000),
     )
 )
+for name, isolated in (("toy-plain", True), ("toy-plain-shared", False)):  # nobody is told
+    register(Job(name=name, run=nothing, title="Toy: plain", isolated=isolated))
 register(Job(name="toy-swallow", run=swallow, title="Toy: swallow", memory_bytes=128 << 20))
 for name, isolated in (("toy-open", True), ("toy-open-shared", False)):
     register(
