@@ -12,6 +12,7 @@ _pages = get_asgi_application()
 # Only once Django has been set up.
 from django.db import connections  # noqa: E402
 
+from backdrop_site import bodies  # noqa: E402
 from tasks.api import lean  # noqa: E402
 from tasks.live import streams  # noqa: E402
 from tasks.live.routing import websocket_urlpatterns  # noqa: E402
@@ -24,7 +25,9 @@ for alias in connections:
 
 application = ProtocolTypeRouter(
     {
-        "http": door.in_front_of(lean.in_front_of(streams.in_front_of(_pages))),
+        "http": door.in_front_of(
+            lean.in_front_of(streams.in_front_of(bodies.bounded(_pages))),
+        ),
         "websocket": URLRouter(websocket_urlpatterns),
     },
 )

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
+from django.conf import settings
 from django.db import connections
 from django_q.cluster import Cluster
 from django_q.conf import Conf
@@ -23,6 +24,7 @@ from tasks.slots import Slots
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
+FROZEN_LEASES = 2.5  # that a process may be stopped for before it is killed
 
 
 class Pool:
@@ -33,6 +35,7 @@ class Pool:
         self.started = processes.now()
         self.draining_since: float | None = None
         self._members: set[int] = set()
+        self._frozen: dict[int, float] = {}  # process -> when it was first seen stopped
         self._busy_at = self.started
         self._fork = Fork(lambda: lead(queues, workers, name, self._watched))
 
@@ -77,6 +80,18 @@ class Pool:
         """
         self._members |= self._alive(2)
         return not all(processes.identity(pid) for pid in self._members)
+
+    def kill_frozen(self) -> None:
+        """Kill what has been stopped for long: whatever it holds, a slot or a lock, nobody else
+        gets, and the pool can only be replaced once it is gone.
+        """
+        now = processes.now()
+        stopped = filter(processes.is_stopped, {self.pid, *self._alive(1), *self._alive(2)})
+        self._frozen = {pid: self._frozen.get(pid, now) for pid in stopped}
+        for pid, since in self._frozen.items():
+            if now > since + FROZEN_LEASES * settings.LEASE_SECONDS:
+                logger.error("Process %d of the pool is frozen, and is killed", pid)
+                processes.kill(pid)
 
     def last_sign(self) -> float:
         """When a worker of it last looked for work."""

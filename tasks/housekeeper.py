@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -27,9 +29,11 @@ Result = TypeVar("Result")
 TICK = 1.0
 STALL_SECONDS = 4.0  # that tasks wait beside free workers, none of which looks for work
 SILENT_SECONDS = 60.0  # without a word, as when a call of the database hangs
+FROZEN_SECONDS = 6.0  # without a beat, which no call of the database can keep from coming
 
 _NOTHING_WAITS, _SOME_WAIT = b".", b"!"
 _DRAIN = b"d"  # before one of these
+_BEAT = b"b"
 _LOOK, _POOL_REPLACED = b"!", b"p"  # said by the watcher
 
 
@@ -38,7 +42,7 @@ class Housekeeper:
 
     def __init__(self, fork: forks.Fork, line: socket.socket) -> None:
         self._fork, self._line = fork, line
-        self._heard = processes.now()
+        self._heard = self._beaten = processes.now()
         self._waiting_since: float | None = None
         self.drain_asked = False
 
@@ -48,7 +52,9 @@ class Housekeeper:
 
     def lost(self) -> bool:
         self._listen()
-        return self._fork.ended() or processes.now() > self._heard + SILENT_SECONDS
+        now = processes.now()
+        silent = now > self._heard + SILENT_SECONDS or now > self._beaten + FROZEN_SECONDS
+        return self._fork.ended() or silent
 
     def call(self, *, pool_replaced: bool = False) -> None:
         """Have it look now: somebody has died, and may have left something to be rescued."""
@@ -63,8 +69,12 @@ class Housekeeper:
 
     def _listen(self) -> None:
         with suppress(BlockingIOError):
-            while said := self._line.recv(1024):
-                self._heard = processes.now()
+            while heard := self._line.recv(1024):
+                self._beaten = processes.now()
+                said = heard.replace(_BEAT, b"")
+                if not said:
+                    continue
+                self._heard = self._beaten
                 self.drain_asked = self.drain_asked or _DRAIN in said
                 if said[-1:] == _NOTHING_WAITS:
                     self._waiting_since = None
@@ -120,6 +130,7 @@ def keep_house(name: str, queues: Sequence[str], workers: int, line: socket.sock
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     processes.name_this("backdrop-house")
+    threading.Thread(target=_beat, args=(line,), name="beat", daemon=True).start()
     chores = Chores(name, queues, workers)
     try:
         while True:
@@ -135,6 +146,14 @@ def keep_house(name: str, queues: Sequence[str], workers: int, line: socket.sock
         guarded(chores.presence.end)
     finally:
         os._exit(0)
+
+
+def _beat(line: socket.socket) -> None:
+    """Tell the watcher, whatever the chores wait for, that this process isn't frozen."""
+    while True:
+        with suppress(BlockingIOError):
+            line.send(_BEAT)
+        time.sleep(TICK)
 
 
 _failing: set[str] = set()

@@ -110,6 +110,14 @@ def identity(pid: int) -> str:
     return "" if state in "ZX" else f"{pid}.{started}"
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether it was frozen, by SIGSTOP or the like."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @cache
 def _identity(pid: int) -> str:
     return identity(pid)

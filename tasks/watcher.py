@@ -115,6 +115,7 @@ class Watcher:
                 self.housekeeper = housekeeper.start(self.name, self.queues, self.workers)
 
     def _look_at(self, pool: Pool) -> None:
+        pool.kill_frozen()
         trouble = self._trouble_of(pool) if pool.draining_since is None else ""
         if trouble:
             logger.error("%s; another one is started", trouble)

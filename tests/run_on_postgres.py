@@ -52,6 +52,7 @@ TESTS = (
     "tasks/tests/test_drain_worker.py",
     "tasks/uploads/tests/test_limit_uploads.py",
     "tasks/uploads/tests/test_resolve_limits.py",
+    "tests/test_tell_outages.py",
     "backups/rpc/tests/test_call_service.py",
     "backups/rpc/tests/test_lose_database.py",
     "backups/tests/test_fire_schedules.py",

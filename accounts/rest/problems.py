@@ -6,6 +6,7 @@ answers that Django itself or a plain view gave under the paths of a REST door.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DatabaseError, InterfaceError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, JsonResponse
 from django.utils.deprecation import MiddlewareMixin
@@ -24,6 +26,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.errors import TooManyTriesError
+from accounts.outages import outage
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/problem+json"
 REST_PATHS = ("/api/", "/auth/", "/task/", "/healthz", "/readyz", "/statusz")
 WITHOUT_FIELD = "non_field_errors"
+OUTAGE_SECONDS = 5
+"""After which to ask again, where the database is away."""
+
+logger = logging.getLogger(__name__)
 
 
 class ConflictError(exceptions.APIException):
@@ -148,8 +155,21 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return TooLargeError()
         case ProtectedError() | RestrictedError():
             return ConflictError("Others still need it; remove or change those first.")
+        case DatabaseError() | InterfaceError():
+            return _unavailable(exc)
         case _:
             return None
+
+
+def _unavailable(exc: Exception) -> exceptions.APIException | None:
+    found = outage(exc)
+    if found is None:
+        return None
+    logger.error("%s: %s", type(exc).__name__, found.told)
+    error = exceptions.APIException(found.told)
+    error.status_code = found.status
+    error.wait = OUTAGE_SECONDS if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return error
 
 
 def _throttled(exc: TooManyTriesError) -> exceptions.Throttled:

@@ -172,11 +172,12 @@ async def _download(request: Request, artifact: Artifact) -> HttpResponseBase:
     if part:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{artifact.size}"
     headers["Content-Length"] = str(end - start)
-    answer = StreamingHttpResponse(
-        _blocks(file, end - start), status=206 if part else 200, headers=headers
-    )
-    answer.headers["Content-Type"] = artifact.content_type
-    return answer
+    headers["Content-Type"] = artifact.content_type
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        await sync_to_async(file.close)()
+        return HttpResponse(status=status, headers=headers)
+    return StreamingHttpResponse(_blocks(file, end - start), status=status, headers=headers)
 
 
 def _span(text: str, size: int) -> tuple[int, int] | None:

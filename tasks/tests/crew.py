@@ -137,8 +137,13 @@ class Crew:
     def sentinel(self) -> int:
         return processes.children_of(self.leader)[0]
 
+    def attempts(self) -> list[int]:
+        """The processes that run jobs just now."""
+        return sorted(pid for pid, comm in self.everyone().items() if comm.startswith("job-"))
+
     def idle_workers(self) -> list[int]:
-        return [pid for pid in self.called("worker") if not processes.children_of(pid)]
+        """Those with no process but one that is kept for the next attempt."""
+        return [pid for pid in self.called("worker") if not set(children_at_work(pid))]
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -155,6 +160,11 @@ class Crew:
 
     def leaves_nothing(self, seconds: float = PATIENCE) -> bool:
         return bool(until(lambda: not self.everyone(), seconds, f"{self.everyone()} end"))
+
+
+def children_at_work(pid: int) -> list[int]:
+    kept = "backdrop-share"
+    return [child for child in processes.children_of(pid) if processes.title(child) != kept]
 
 
 @contextmanager

@@ -166,6 +166,28 @@ def test_a_killed_housekeeper_is_replaced(toys, workers):
     until(lambda: Worker.objects.get().heartbeat_at.year > 2020, 5, "its heart beats")
 
 
+def test_a_frozen_housekeeper_is_replaced_within_ten_seconds(toys, workers):
+    (house,) = workers.called("house")
+    freeze(house)
+    until(lambda: workers.called("house") not in ([], [house]), 10)
+    Worker.objects.update(heartbeat_at="2020-01-01T00:00Z")
+    until(lambda: Worker.objects.get().heartbeat_at.year > 2020, 5, "its heart beats")
+    assert "The housekeeper died or hangs" in workers.log.read_text()
+
+
+def test_a_worker_that_stays_frozen_makes_room_for_others(toys, workers):
+    leader = workers.leader
+    rescued = toys.push("tick", args={"seconds": 1})
+    frozen = minder_of(rescued.runs())
+    freeze(frozen)
+    assert rescued.ends().status == Status.SUCCEEDED
+    until(lambda: is_replaced(workers, leader), what="the pool is replaced")
+    assert not processes.identity(frozen)
+    both = [toys.push("sleep", args={"seconds": 2}) for _ in range(2)]
+    until(lambda: [work.row.status for work in both] == [Status.RUNNING] * 2)
+    assert [work.ends().status for work in both] == [Status.SUCCEEDED] * 2
+
+
 def test_an_attempt_that_comes_back_from_the_dead_changes_nothing(toys, workers, tmp_path):
     work = toys.push("open", args={"folder": str(tmp_path), "times": 1})
     first = work.runs()

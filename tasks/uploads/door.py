@@ -19,6 +19,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.urls import reverse
 
+from accounts.outages import AWAY, outage
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
@@ -90,10 +91,8 @@ class Door:
             await self._refuse(error)
         except GoneError:
             pass  # nobody is there to be answered
-        except Exception:
-            logger.exception("An upload failed in a way nobody expected")
-            sorry = UploadError(500, "Something went wrong here. It has been written to the log.")
-            await answer_problem(self.send, sorry)
+        except Exception as error:
+            await self._refuse(_unforeseen(error))
 
     async def _serve(self) -> None:
         if self.method == "OPTIONS":
@@ -267,6 +266,14 @@ class Door:
             return ASGIRequest(self.scope, BytesIO()).build_absolute_uri(path)
         except DisallowedHost:
             raise UploadError(400, "The header Host names another service.") from None
+
+
+def _unforeseen(error: Exception) -> UploadError:
+    if found := outage(error):
+        logger.error("An upload failed: %s (%s)", type(error).__name__, found.told)
+        return UploadError(found.status, found.told, {"Retry-After": "5"} if found is AWAY else {})
+    logger.exception("An upload failed in a way nobody expected")
+    return UploadError(500, "Something went wrong here. It has been written to the log.")
 
 
 def _known(upload: Upload) -> Upload:

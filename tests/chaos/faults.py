@@ -16,6 +16,7 @@ from tasks import processes
 from tasks.models import Attempt
 from tasks.presence import ALIVE_SECONDS
 from tasks.states import Outcome
+from tasks.tests.crew import children_at_work
 from tests.chaos.links import ProxyLink
 from tests.chaos.load import ask
 from tests.chaos.places import Postgres, Redis, Sqlite
@@ -58,9 +59,19 @@ def fault(name: str, **more) -> Callable[[Callable[[Arena], None]], Callable[[Ar
     return add
 
 
+class MissedError(AssertionError):
+    """A fault that hit nobody proves nothing."""
+
+
+def _kill(pids: list[int]) -> None:
+    if not pids:
+        raise MissedError("found nobody to hit")
+    kill(pids)
+
+
 def _patiently(find: Callable[[], list[int]]) -> list[int]:
     """Look until there is such a process: attempts come and go."""
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 10
     while not (found := find()) and time.monotonic() < limit:
         time.sleep(0.01)
     return found
@@ -68,7 +79,7 @@ def _patiently(find: Callable[[], list[int]]) -> list[int]:
 
 def _busy(machine: Machine) -> list[int]:
     crew = machine.crew
-    return [pid for pid in crew.called("worker") if processes.children_of(pid)]
+    return [pid for pid in crew.called("worker") if children_at_work(pid)]
 
 
 def _beside_workers(machine: Machine) -> list[int]:
@@ -84,75 +95,75 @@ POOL = 10.0
 @fault("idle worker killed", bound=POOL)
 def kill_idle_worker(arena: Arena) -> None:
     machine = arena.site.any_of("worker")
-    kill(_patiently(machine.crew.idle_workers)[:1])
+    _kill(_patiently(machine.crew.idle_workers)[:1])
 
 
 @fault("all idle workers killed", bound=POOL)
 def kill_idle_workers(arena: Arena) -> None:
     for machine in arena.site.machines:
-        kill(_patiently(machine.crew.idle_workers))
+        _kill(_patiently(machine.crew.idle_workers))
 
 
 @fault("busy worker killed", bound=POOL)
 def kill_busy_worker(arena: Arena) -> None:
     machine = arena.site.any_of("worker")
-    kill(_patiently(lambda: _busy(machine))[:1])
+    _kill(_patiently(lambda: _busy(machine))[:1])
 
 
 @fault("child killed", bound=POOL)
 def kill_child(arena: Arena) -> None:
-    machine = arena.site.any_of("job")
-    kill(_patiently(lambda: machine.crew.called("job"))[:1])
+    machine = arena.site.any_of("worker")
+    _kill(_patiently(machine.crew.attempts)[:1])
 
 
 @fault("monitor killed", bound=POOL)
 def kill_monitor(arena: Arena) -> None:
-    kill(_beside_workers(arena.site.any_of("sentry"))[:1])
+    _kill(_beside_workers(arena.site.any_of("sentry"))[:1])
 
 
 @fault("pusher killed", bound=POOL)
 def kill_pusher(arena: Arena) -> None:
-    kill(_beside_workers(arena.site.any_of("sentry"))[1:2])
+    _kill(_beside_workers(arena.site.any_of("sentry"))[1:2])
 
 
 @fault("sentinel killed", bound=POOL)
 def kill_sentinel(arena: Arena) -> None:
-    kill([arena.site.any_of("sentry").crew.sentinel])
+    _kill([arena.site.any_of("sentry").crew.sentinel])
 
 
 @fault("pool's leader killed", bound=POOL)
 def kill_leader(arena: Arena) -> None:
-    kill(arena.site.any_of("pool").crew.called("pool")[:1])
+    _kill(arena.site.any_of("pool").crew.called("pool")[:1])
 
 
 @fault("housekeeper killed", bound=POOL)
 def kill_housekeeper(arena: Arena) -> None:
-    kill(arena.site.any_of("house").crew.called("house")[:1])
+    _kill(arena.site.any_of("house").crew.called("house")[:1])
 
 
 @fault("watcher killed")
 def kill_watcher(arena: Arena) -> None:
-    kill(arena.site.any_of("watch").crew.called("watch")[:1])
+    _kill(arena.site.any_of("watch").crew.called("watch")[:1])
 
 
 @fault("whole tree killed")
 def kill_tree(arena: Arena) -> None:
-    kill(list(arena.site.other.crew.everyone()))
+    _kill(list(arena.site.other.crew.everyone()))
 
 
 @fault("daemon killed")
 def kill_daemon(arena: Arena) -> None:
-    kill(arena.site.main.running("rundaemon"))
+    _kill(arena.site.main.running("rundaemon"))
 
 
 @fault("web killed")
 def kill_web(arena: Arena) -> None:
-    kill(arena.site.main.running("runweb"))
+    _kill(arena.site.main.running("runweb"))
 
 
 @fault("supervisor killed", bound=30)
 def kill_supervisor(arena: Arena) -> None:
-    arena.site.main.crew.process.kill()
+    arena.site.main.crew.process._kill()
 
 
 @fault("worker back from the dead")
@@ -160,6 +171,8 @@ def freeze_worker(arena: Arena) -> None:
     """Stopped beyond its lease, with an attempt that it minds; then it goes on."""
     machine = arena.site.any_of("worker")
     frozen = _patiently(lambda: _busy(machine))[:1]
+    if not frozen:
+        raise MissedError("found nobody to freeze")
     for pid in frozen:
         processes.kill(pid, signal.SIGSTOP)
     arena.site.pause(settings.LEASE_SECONDS + 3)

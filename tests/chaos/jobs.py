@@ -47,6 +47,14 @@ def nap(context):
     return {"attempt": context.attempt}
 
 
+def shared(context):
+    """Short work in a process that many attempts use, one after another."""
+    note(context, "begin")
+    live(context, 0.1)
+    note(context, "end")
+    return {"attempt": context.attempt}
+
+
 def compute(context):
     """C code that holds Python's lock from its beginning to its end."""
     note(context, "begin")
@@ -130,9 +138,12 @@ def waits(context):
                 time.sleep(0.05)
 
 
-for run in (quick, nap, compute, programs, flaky, doomed, keyed, waits):
+for run in (quick, nap, shared, compute, programs, flaky, doomed, keyed, waits):
     title = f"Chaos: {run.__name__}"
-    register(Job(name=f"chaos-{run.__name__}", run=run, title=title))
+    register(
+        Job(name=f"chaos-{run.__name__}", run=run, title=title, isolated=run is not shared),
+    )
+register(Job(name="chaos-turns", run=nap, title="Chaos: turns"))  # pushed with a key
 register(
     Job(name="chaos-lend", run=lend, title="Chaos: lend", undo=give_back),
 )

@@ -27,8 +27,13 @@ MIX = (
     *("lend",) * 3,
     *("flaky",) * 2,
     *("keyed",) * 5,
+    *("shared",) * 8,
+    *("turns",) * 3,
     "doomed",
 )
+KEYS = {"turns": 2}
+"""Kinds that take turns at one key, and how many at once."""
+PRIORITIES = (0, 0, 0, 5)
 WAITING = 30
 TRIES = 25
 """Chaos hits a task now and then; that it must not run out of tries is not what is tested."""
@@ -104,6 +109,9 @@ class Feeder(threading.Thread):
                 args=asked,
                 run_at=run_at,
                 max_attempts=TRIES,
+                priority=self.rng.choice(PRIORITIES),
+                concurrency_key=f"chaos-{kind}" if kind in KEYS else "",
+                concurrency_limit=KEYS.get(kind, 1),
                 idempotency_key=key,
             )
         )

@@ -70,6 +70,17 @@ def test_an_effect_is_there_once():
     assert verdict.repeated_effects(PUSHED, ledger((1, "effect"), (2, "effect")), {"a": 1})
 
 
+def test_no_more_take_a_turn_than_may():
+    pushed = {"a": "turns", "b": "turns", "c": "turns", "d": "quick"}
+    order = [("a", "begin"), ("d", "begin"), ("b", "begin"), ("a", "end"), ("c", "begin")]
+    lines = [Line(task=task, attempt=1, what=what) for task, what in order]
+    lines += [Line(task=task, attempt=1, what="end") for task in "bcd"]
+    assert not verdict.crowded(pushed, lines, {"turns": 2})
+    assert verdict.crowded(pushed, lines, {"turns": 1})
+    late = [*lines, Line(task="a", attempt=1, what="tick")]
+    assert verdict.crowded(pushed, late, {"turns": 2})
+
+
 def test_half_a_minute_is_stuck_unless_a_fault_went_on():
     late = {"a": fate(finished_at=NOON + timedelta(seconds=40))}
     assert verdict.stuck(late, [])

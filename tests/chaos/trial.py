@@ -15,8 +15,8 @@ from tasks import clock, transitions
 from tasks.models import Attempt, Event, Task
 from tasks.states import ENDED, Status
 from tests.chaos import verdict
-from tests.chaos.faults import Arena, Fault
-from tests.chaos.load import Feeder, Meter, ask
+from tests.chaos.faults import Arena, Fault, MissedError
+from tests.chaos.load import KEYS, Feeder, Meter, ask
 from tests.chaos.site import Site
 
 WINDOW = 3.0
@@ -109,7 +109,10 @@ class Trial:
         before = self.in_calm()
         begin = time.monotonic()
         began = datetime.now(UTC)
-        each.strike(self.arena)
+        try:
+            each.strike(self.arena)
+        except MissedError as error:
+            self.arena.complaints.append(f"{each.name}: {error}")
         over = time.monotonic()
         back = whole = None
         limit = over + max(bound + WINDOW, WHOLE) + 1
@@ -200,6 +203,7 @@ class Trial:
             ("blamed", verdict.blamed(pushed, fates)),
             ("effects", verdict.repeated_effects(pushed, lines, effects)),
             ("stuck", verdict.stuck(fates, spans)),
+            ("crowd", verdict.crowded(pushed, lines, KEYS)),
         ):
             result.complaints += [f"{title}: {each}" for each in found]
         for blow in result.blows:

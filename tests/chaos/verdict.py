@@ -119,6 +119,22 @@ def repeated_effects(
     ]
 
 
+def crowded(pushed: Mapping[str, str], lines: Iterable[Line], keys: Mapping[str, int]) -> list[str]:
+    """Keys at which more attempts gave signs of life at once than may; `keys`: kind -> how many."""
+    spans: dict[tuple[str, int], tuple[int, int]] = {}
+    for place, line in enumerate(lines):
+        attempt = line.task, line.attempt
+        spans[attempt] = spans.get(attempt, (place, place))[0], place
+    found = []
+    for kind, most in keys.items():
+        ours = [span for (task, _), span in spans.items() if pushed.get(task) == kind]
+        for begin, _ in ours:
+            at_once = sum(first <= begin <= last for first, last in ours)
+            if at_once > most:
+                found.append(f"{at_once} of {kind} at once, of {most} that may")
+    return found
+
+
 def stuck(fates: Mapping[str, Fate], outages: Iterable[tuple[datetime, datetime]]) -> list[str]:
     """Tasks that took longer than 30 s, beside what faults went on meanwhile."""
     found = []

@@ -64,6 +64,19 @@ def test_it_works(service, done):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_head_tells_of_the_file_and_reads_nothing_of_it(service, done):
+    key = Artifact.objects.get(task=done).key
+    (service.web.log.parent / "uploads" / key).write_bytes(
+        b""
+    )  # what is read of it would be too short
+    whole = service.http.head(f"/task/result/{done.pk}")
+    part = service.http.head(f"/task/result/{done.pk}", headers={"Range": "bytes=2-5"})
+    assert (whole.status_code, whole.headers["Content-Length"]) == (200, str(len(REVERSED)))
+    assert (part.status_code, part.headers["Content-Length"]) == (206, "4")
+    assert part.headers["Content-Range"] == f"bytes 2-5/{len(REVERSED)}"
+    assert whole.content == part.content == b""
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
     [
