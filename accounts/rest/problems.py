@@ -26,7 +26,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.errors import TooManyTriesError
-from accounts.outages import outage
+from accounts.outages import AWAY, Outage, outage
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -55,6 +55,15 @@ class TooLargeError(exceptions.APIException):
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     default_code = "too_large"
     default_detail = "The body is larger than is taken here."
+
+
+class OutageError(exceptions.APIException):
+    """503 or 507: our own database can't be used just now."""
+
+    def __init__(self, found: Outage) -> None:
+        super().__init__(found.told)
+        self.status_code = found.status
+        self.wait = OUTAGE_SECONDS if found is AWAY else None
 
 
 def problem(
@@ -166,10 +175,7 @@ def _unavailable(exc: Exception) -> exceptions.APIException | None:
     if found is None:
         return None
     logger.error("%s: %s", type(exc).__name__, found.told)
-    error = exceptions.APIException(found.told)
-    error.status_code = found.status
-    error.wait = OUTAGE_SECONDS if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return error
+    return OutageError(found)
 
 
 def _throttled(exc: TooManyTriesError) -> exceptions.Throttled:
