@@ -21,7 +21,7 @@ from django.db import (
 )
 from django.db.models import F
 
-from tasks import clock, processes
+from tasks import clock, fuse, processes
 from tasks.live import nudges
 from tasks.models import Attempt, Event, Task
 from tasks.states import Status
@@ -29,6 +29,7 @@ from tasks.states import Status
 logger = logging.getLogger(__name__)
 
 RATE_WINDOW = 10.0  # seconds over which the rate is taken
+FUSE_SECONDS = 0.5  # past the lease's end; others take the task half a second after that
 LOG_LINES = 2_000  # of one attempt; a job that writes more is cut off
 
 DOWN = (OperationalError, InterfaceError, InternalError)
@@ -75,6 +76,8 @@ class Lease:
     def __init__(self, task: Task, since: float) -> None:
         """`since`: `processes.now()` of before the task was claimed."""
         self.until = since + settings.LEASE_SECONDS
+        self.fused = False
+        """Whether this process dies a little after the lease's end; see `light_fuse`."""
         self.cancel_requested = False
         self.opened: list[dict[str, str]] = []
         self._task = task
@@ -93,6 +96,16 @@ class Lease:
     def dirty(self) -> bool:
         """Whether a watcher could see something new once this is written."""
         return bool(self._fields or self._lines)
+
+    def light_fuse(self) -> None:
+        """From now on this process dies where it is kept from stopping the attempt in time."""
+        self.fused = True
+        fuse.light(self.until + FUSE_SECONDS)
+
+    def put_out_fuse(self) -> None:
+        """The attempt's process is gone."""
+        self.fused = False
+        fuse.put_out()
 
     def note_child(self, pid: int) -> None:
         self._child = pid
@@ -129,6 +142,8 @@ class Lease:
         self._warned = False
         if hold is not Hold.LOST:
             self.until = sent + settings.LEASE_SECONDS
+            if self.fused:
+                self.light_fuse()
         return hold
 
     def _warn(self, what: str, error: Exception) -> None:

@@ -99,8 +99,13 @@ class Minder:
         self.fit: bool | None = None  # for another attempt; None until it is free
         self.cleared = self.kept = False
         self.channel, theirs = reports.channel()
-        with theirs:
-            self._start(theirs)
+        lease.light_fuse()
+        try:
+            with theirs:
+                self._start(theirs)
+        except BaseException:
+            lease.put_out_fuse()
+            raise
         lease.note_child(self.fork.pid)
         self.channel.setblocking(False)
         self.guard = Guard(lease, self.let_go)
@@ -160,6 +165,7 @@ class Minder:
         else:
             self.fork.kill()
             self.fork.wait(TERM_GRACE)
+        self.lease.put_out_fuse()
         forks.kill_adopted(spare=sharing.kept_pid())
 
     def __str__(self) -> str:
@@ -328,11 +334,13 @@ class Minder:
     def let_go(self) -> None:
         """The lease runs out: others may take the task. Also called by the guard's thread."""
         self.give_up(End(Outcome.LOST, ends.no_renewal(), blameless=True), at_once=True)
+        self.lease.put_out_fuse()
 
     def lose(self) -> None:
         """The task is another's by now."""
         self.fenced = True
         self.fork.kill()
+        self.lease.put_out_fuse()
 
     def judge(self) -> End:
         """What to write down. A result that was told counts, even if we were about to stop it."""

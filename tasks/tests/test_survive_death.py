@@ -39,7 +39,7 @@ def freeze(pid: int) -> None:
 
 
 def thaw(pid: int) -> None:
-    os.kill(pid, signal.SIGCONT)
+    processes.kill(pid, signal.SIGCONT)
 
 
 def minder_of(attempt) -> int:
@@ -188,22 +188,43 @@ def test_a_worker_that_stays_frozen_makes_room_for_others(toys, workers):
     assert [work.ends().status for work in both] == [Status.SUCCEEDED] * 2
 
 
-def test_an_attempt_that_comes_back_from_the_dead_changes_nothing(toys, workers, tmp_path):
+def test_an_attempt_whose_minder_is_frozen_never_comes_back(toys, workers, tmp_path):
     work = toys.push("open", args={"folder": str(tmp_path), "times": 1})
     first = work.runs()
     toys.ledger.wait_for(work, "begin")
     freeze(minder_of(first))
-    # Its lease runs out; whoever reaps it kills the child, which is on the same machine.
+    # Its lease runs out, and the kernel ends both, frozen as they may be.
     assert work.ends(RESCUE).status == Status.SUCCEEDED
     assert not processes.is_alive(first.child)
     until(lambda: not (tmp_path / "left-1").exists(), 5, "what it had opened is undone")
     before = work.row
-    thaw(minder_of(first))
-    until(lambda: not processes.children_of(minder_of(first)), 5)
+    assert not processes.is_alive(first.minder)
     assert toys.push("nothing").ends().status == Status.SUCCEEDED
     after = work.row
     assert (after.seq, after.status, after.attempt) == (before.seq, Status.SUCCEEDED, 2)
     assert work.outcomes == [Outcome.LOST, Outcome.SUCCEEDED]
+
+
+def test_a_machine_that_is_frozen_as_a_whole_wakes_up_without_its_attempts(toys, workers):
+    """Nobody there can do anything at the end of its leases, and no other machine can reach it."""
+    work = toys.push("tick", max_attempts=1, args={"seconds": 60})
+    first = work.runs()
+    toys.ledger.wait_for(work, "tick")
+    everyone = list(workers.everyone())
+    for pid in everyone:
+        freeze(pid)
+    try:
+        until(lambda: not processes.is_alive(first.child), what="the child ends")
+        assert not processes.is_alive(first.minder)
+        late = time.time() - work.row.lease_expires_at.timestamp()
+        assert 0 < late < 1, "before others may have taken it"
+        ticks = len(toys.ledger.lines)
+    finally:
+        for pid in everyone:
+            thaw(pid)
+    assert work.ends().status == Status.FAILED
+    assert work.outcomes == [Outcome.LOST]
+    assert len(toys.ledger.lines) == ticks
 
 
 def test_the_child_of_a_minder_that_froze_at_once_does_not_overlap_the_next_attempt(toys, workers):

@@ -163,7 +163,7 @@ def kill_web(arena: Arena) -> None:
 
 @fault("supervisor killed", bound=30)
 def kill_supervisor(arena: Arena) -> None:
-    arena.site.main.crew.process._kill()
+    arena.site.main.crew.process.kill()
 
 
 @fault("worker back from the dead")
