@@ -1,8 +1,8 @@
 """A timer of the kernel's own that kills this process at a moment, whatever keeps it from noticing.
 
-A minder lights one for the end of its lease: should it be frozen, alone or with its whole machine, it
-dies before others may take its task, and its child, which is tied to it, with it. Neither need run
-for that: SIGKILL ends a stopped process too. So no attempt wakes up beside the next one.
+A minder lights one for the end of its lease: should it be frozen, alone or with its whole machine,
+it dies before others may take its task, and its child, which is tied to it, with it. Neither need
+run for that: SIGKILL ends a stopped process too. So no attempt wakes up beside the next one.
 """
 
 from __future__ import annotations
