@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from prometheus_client import start_http_server
 
+from tasks import memory
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,6 +34,7 @@ class Command(BaseCommand):
             timeout_graceful_shutdown=5,
         )
         self._serve_metrics()
+        memory.reuse_buffers()
         sockets = None if fd is None else [socket.socket(fileno=fd)]
         uvicorn.Server(config).run(sockets=sockets)
 
