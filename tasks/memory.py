@@ -36,7 +36,7 @@ def _held() -> int:
 
 
 def reuse_buffers() -> None:
-    """Have this process keep memory of buffers that it lets go of for the next ones, 16 MiB at most.
+    """Have this process keep what buffers it lets go of held for the next ones, 16 MiB at most.
 
     What is read from a socket comes in pieces of 256 KiB, each of which the C library otherwise
     gets from the kernel, page by page, and gives back: a tenth of what an upload costs. Other C
