@@ -157,9 +157,9 @@ def _race(contenders: list[Contender], sample: Sample) -> dict[str, list[Figures
 def _warm(path: Path) -> None:
     """Touch as much memory as a contender may need for its file, and leave it free.
 
-    A virtual machine gives memory that lies free for seconds back to its host, and the first touch
-    of a page that comes from there costs ten times as much as of any other: whoever happened to
-    find none that was used lately looked two or three times slower than he is.
+    Where a host takes back what lies free in its virtual machine, the first touch of a page costs
+    several times as much: whoever found none that had just been used looked two or three times
+    slower than he is.
     """
     block = bytes(1_000_000)
     with path.open("wb") as file:
