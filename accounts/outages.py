@@ -15,9 +15,11 @@ class Outage:
     status: int
     """Of HTTP."""
     told: str
+    retry_after: int | None = None
+    """Seconds; None where to ask again is of no use."""
 
 
-AWAY = Outage(503, "Backdrop's own database can't be used just now. Try again in a moment.")
+AWAY = Outage(503, "Backdrop's own database can't be used just now. Try again in a moment.", 5)
 FULL = Outage(507, "There is no room left where Backdrop's own database is. Tell who runs it.")
 
 _SQLITE_AWAY = frozenset(

@@ -53,6 +53,8 @@ def mind(
     `drain` when that is about to come; `claims` may claim the next one together with this end.
     """
     lease = Lease(task, since)
+    if lease.over:  # the claim's answer took that long
+        return ends.write(task, lease, _let_go())
     try:
         job = queue.known_job(task.job)
         minder = Minder(job, task, lease, stop, drain, claims)
@@ -63,6 +65,10 @@ def mind(
         end = End(Outcome.CRASHED, told, blameless=True)
         return ends.write(task, lease, end)
     return minder.mind()
+
+
+def _let_go() -> End:
+    return End(Outcome.LOST, ends.no_renewal(), blameless=True)
 
 
 def _unknown(task: Task, error: UnknownJobError) -> End:
@@ -333,7 +339,7 @@ class Minder:
 
     def let_go(self) -> None:
         """The lease runs out: others may take the task. Also called by the guard's thread."""
-        self.give_up(End(Outcome.LOST, ends.no_renewal(), blameless=True), at_once=True)
+        self.give_up(_let_go(), at_once=True)
         self.lease.put_out_fuse()
 
     def lose(self) -> None:

@@ -128,16 +128,14 @@ def _insert(task: Task, run_at: datetime | None, seconds: float | None) -> None:
     """Write it down, to begin then or at once. IntegrityError, and the caller's transaction is as
     it was, where there is one with its key."""
     told = f"Asked for by {task.owner or 'the system'}"
-    begin = run_at
-    if not strokes.can_push():
-        begin = task.run_at = run_at or clock.read()
-    if begin and seconds and task.expires_at is None:
-        task.expires_at = begin + timedelta(seconds=seconds)
     if strokes.can_push():
         within = connection.in_atomic_block and task.idempotency_key
         with transaction.atomic() if within else nullcontext():
-            strokes.push(task, begin, seconds, told)
+            strokes.push(task, run_at, seconds, told)
     else:
+        task.run_at = run_at or clock.read()
+        if seconds and task.expires_at is None:
+            task.expires_at = task.run_at + timedelta(seconds=seconds)
         with transaction.atomic():
             task.save(force_insert=True)
             _note(task, told)

@@ -26,7 +26,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.errors import TooManyTriesError
-from accounts.outages import AWAY, Outage, outage
+from accounts.outages import Outage, outage
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/problem+json"
 REST_PATHS = ("/api/", "/auth/", "/task/", "/healthz", "/readyz", "/statusz")
 WITHOUT_FIELD = "non_field_errors"
-OUTAGE_SECONDS = 5
-"""After which to ask again, where the database is away."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +61,7 @@ class OutageError(exceptions.APIException):
     def __init__(self, found: Outage) -> None:
         super().__init__(found.told)
         self.status_code = found.status
-        self.wait = OUTAGE_SECONDS if found is AWAY else None
+        self.wait = found.retry_after
 
 
 def problem(

@@ -20,6 +20,7 @@ from django.db import connection
 from tasks import clock
 from tasks.models import Task
 from tasks.strokes import postgres, sqlite
+from tasks.strokes.words import Best
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,8 +58,8 @@ def can_push() -> bool:
 def push(task: Task, begin: datetime | None, seconds: float | None, told: str) -> None:
     """Insert a task and the first line of its history.
 
-    It may begin then, or at once, by the database's clock; where it has no `expires_at`, it ends so
-    many seconds later.
+    It may begin then, or at once, by the database's clock; where it has no `expires_at`, its time
+    runs out so many seconds later.
     """
     postgres.push(task, begin, seconds, told)
 
@@ -69,7 +70,7 @@ def take(wish: Wish) -> tuple[Task | None, bool]:
     The task has the fields that its minder needs; others are fetched when they are asked for.
     """
     best = _best(wish.due, tuple(wish.queues), connection.vendor)
-    row, some = _database().take(*best, wish.worker)
+    row, some = _database().take(best, wish.worker)
     return _task(row), some
 
 
@@ -78,10 +79,11 @@ def _database() -> ModuleType:
 
 
 @lru_cache
-def _best(due: Due, queues: tuple[str, ...], vendor: str) -> tuple[str, tuple[Any, ...]]:
+def _best(due: Due, queues: tuple[str, ...], vendor: str) -> Best:
     """The query for id and key of the best due row; on SQLite with a moment to be replaced."""
     now = sqlite.MOMENT if vendor == "sqlite" else clock.now()
-    return due(queues, now=now).values("id", "concurrency_key")[:1].query.sql_with_params()
+    query = due(queues, now=now).values("id", "concurrency_key")[:1].query
+    return Best(*query.sql_with_params())
 
 
 def _task(row: dict[str, Any] | None) -> Task | None:
@@ -109,7 +111,7 @@ def succeed_and_take(
     """Both in one commit: the end of an attempt without a callback, and a claim only with it."""
     best = _best(wish.due, tuple(wish.queues), connection.vendor)
     end = (task_id, attempt, _stored(result))
-    done, row = _database().succeed_and_take(*end, *best, wish.worker)
+    done, row = _database().succeed_and_take(*end, best, wish.worker)
     return done, _task(row)
 
 

@@ -15,7 +15,7 @@ from tasks import processes, tallies
 from tasks.models import Task
 from tasks.states import Outcome
 from tasks.strokes.prepared import Statement, literal, run
-from tasks.strokes.words import ENDED, STARTED, TABLES
+from tasks.strokes.words import ENDED, STARTED, TABLES, Best
 from tasks.tallies import BOUNDS, INFINITE
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ SELECT run_at, expires_at, created_at, updated_at FROM pushed
 """
 _PLACES: Mapping[str | None, str] = {
     "run_at": f"coalesce(%s, {_NOW})",
-    "expires_at": f"coalesce(%s, {_NOW} + make_interval(secs => %s))",
+    "expires_at": f"coalesce(%s, coalesce(%s, {_NOW}) + make_interval(secs => %s))",
     "created_at": _NOW,
     "updated_at": _NOW,
 }
@@ -114,9 +114,9 @@ def _statement(*parts: str, last: str, **words: str) -> Statement:
 
 
 @cache
-def _to_take(best: str, params: tuple[Any, ...]) -> Statement:
+def _to_take(best: Best) -> Statement:
     last = _TAKEN.replace("{what}", "best.id,")
-    return _statement(_TAKING, last=last, best=literal(best, params), only_if="")
+    return _statement(_TAKING, last=last, best=literal(*best), only_if="")
 
 
 @cache
@@ -125,10 +125,10 @@ def _to_succeed() -> Statement:
 
 
 @cache
-def _to_succeed_and_take(best: str, params: tuple[Any, ...]) -> Statement:
+def _to_succeed_and_take(best: Best) -> Statement:
     last = _TAKEN.replace("{what}", "(SELECT count(*) FROM moved),")
     only_if = "AND EXISTS (SELECT FROM moved)"
-    return _statement(_SUCCEEDING, _TAKING, last=last, best=literal(best, params), only_if=only_if)
+    return _statement(_SUCCEEDING, _TAKING, last=last, best=literal(*best), only_if=only_if)
 
 
 def _run(statement: Statement, values: Sequence[Any]) -> tuple[Any, Row | None]:
@@ -143,7 +143,7 @@ def _run(statement: Statement, values: Sequence[Any]) -> tuple[Any, Row | None]:
 
 @cache
 def _to_push() -> tuple[Statement, Sequence[Field[Any, Any]]]:
-    """The statement, and the fields whose values it wants; after that of `expires_at`, seconds."""
+    """The statement, and the fields whose values it wants; `expires_at` wants two more."""
     fields = Task._meta.local_concrete_fields
     places = [_PLACES.get(field.column, "%s") for field in fields]
     columns = ", ".join(f'"{field.column}"' for field in fields)
@@ -160,7 +160,7 @@ def push(task: Task, begin: datetime | None, seconds: float | None, told: str) -
     for field in fields:
         values.append(field.get_db_prep_save(getattr(task, field.attname), connection))
         if field.attname == "expires_at":
-            values.append(seconds)
+            values += (begin, seconds)
     with connection.cursor() as cursor:
         run(cursor, statement, (*values, told))
         row = cursor.fetchone()
@@ -172,9 +172,9 @@ def _by(worker: str) -> tuple[Any, ...]:
     return worker, settings.LEASE_SECONDS, processes.place(), processes.own_identity()
 
 
-def take(best: str, params: tuple[Any, ...], worker: str) -> tuple[Row | None, bool]:
+def take(best: Best, worker: str) -> tuple[Row | None, bool]:
     """The columns of the task that is ours now, and whether one is due at all."""
-    due, row = _run(_to_take(best, params), _by(worker))
+    due, row = _run(_to_take(best), _by(worker))
     return row, due is not None
 
 
@@ -186,14 +186,9 @@ def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: flo
 
 
 def succeed_and_take(
-    task_id: UUID | str,
-    attempt: int,
-    result: str | None,
-    best: str,
-    params: tuple[Any, ...],
-    worker: str,
+    task_id: UUID | str, attempt: int, result: str | None, best: Best, worker: str
 ) -> tuple[bool, Row | None]:
     """`succeed`, and only with it the columns of the next task, where that is a plain one too."""
     values = (result, None, str(task_id), attempt, tallies.shard(), *_by(worker))
-    done, row = _run(_to_succeed_and_take(best, params), values)
+    done, row = _run(_to_succeed_and_take(best), values)
     return bool(done), row

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -110,4 +109,4 @@ def literal(sql: str, values: Sequence[Any]) -> str:
 
     connection.ensure_connection()
     text = psycopg.ClientCursor(connection.connection).mogrify(sql, values)
-    return re.sub("%", "%%", text)
+    return text.replace("%", "%%")

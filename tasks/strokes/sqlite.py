@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from tasks import processes, tallies
 from tasks.states import Outcome
-from tasks.strokes.words import ENDED, STARTED, TABLES
+from tasks.strokes.words import ENDED, STARTED, TABLES, Best
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -73,19 +73,19 @@ def _run(cursor: CursorWrapper, sql: str, values: Sequence[Any]) -> None:
     cursor.execute(sql.format(**TABLES), values)
 
 
-def take(best: str, params: Sequence[Any], worker: str) -> tuple[dict[str, Any] | None, bool]:
+def take(best: Best, worker: str) -> tuple[dict[str, Any] | None, bool]:
     """The columns of the task that is ours now, and whether one is due at all."""
     moment = datetime.now(UTC)
     now, kept = _stored(moment), _stored(MOMENT)
-    params = [now if value == kept else value for value in params]
+    params = [now if value == kept else value for value in best.params]
     with connection.cursor() as cursor:
-        cursor.execute(best, params)  # to find nothing, no lock is needed
+        cursor.execute(best.sql, params)  # to find nothing, no lock is needed
         seen = cursor.fetchone()
         if seen is None or seen[1]:
             return None, seen is not None
         with transaction.atomic(savepoint=False):
             lease = _stored(moment + timedelta(seconds=settings.LEASE_SECONDS))
-            sql = _TAKE.format(best=best, **TABLES)
+            sql = _TAKE.format(best=best.sql, **TABLES)
             cursor.execute(sql, (worker, lease, now, now, *params))
             names = [column[0] for column in cursor.description]
             found = cursor.fetchall()
@@ -122,16 +122,11 @@ def succeed(task_id: UUID | str, attempt: int, result: str | None, callback: flo
 
 
 def succeed_and_take(
-    task_id: UUID | str,
-    attempt: int,
-    result: str | None,
-    best: str,
-    params: tuple[Any, ...],
-    worker: str,
+    task_id: UUID | str, attempt: int, result: str | None, best: Best, worker: str
 ) -> tuple[bool, dict[str, Any] | None]:
     """`succeed`, and only with it the columns of the next task, where that is a plain one too."""
     with transaction.atomic():
         if not succeed(task_id, attempt, result, None):
             return False, None
-        row, _ = take(best, params, worker)
+        row, _ = take(best, worker)
     return True, row

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any, NamedTuple
 
 from tasks.models import Attempt, Event, Tally, Task
 from tasks.states import Status
+
+
+class Best(NamedTuple):
+    """The query for id and key of the best due task."""
+
+    sql: str
+    params: tuple[Any, ...]
+
 
 TABLES = {
     "task": Task._meta.db_table,

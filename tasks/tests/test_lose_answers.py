@@ -4,9 +4,10 @@ none counts a try that never was, and no worker turns in circles."""
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, ProgrammingError, connection
 
-from tasks import ends, processes, queue, registry, sharing, transitions, worker
+from tasks import ends, minder, processes, queue, registry, sharing, transitions, worker
 from tasks.ends import End
 from tasks.lease import Hold, Lease
 from tasks.models import Attempt, Event, Task
@@ -132,3 +133,13 @@ def test_what_was_lost_to_others_stays_theirs(task, monkeypatch):
     task.refresh_from_db()
     assert task.status == Status.RUNNING
     connection.close()
+
+
+def test_a_claim_that_took_longer_than_its_lease_begins_no_attempt(team, monkeypatch):
+    """And ends no worker: the kernel's timer for that lease would go off at once."""
+    mine = claimed(queue.push(job=JOB.name, team=team))
+    monkeypatch.setattr(minder.Minder, "_start", lambda self, theirs: pytest.fail("it was begun"))
+    since = processes.now() - settings.LEASE_SECONDS - 1
+    assert minder.mind(mine, since=since) == Status.QUEUED
+    assert Attempt.objects.get().outcome == Outcome.LOST
+    assert Task.objects.get().crashes == 0

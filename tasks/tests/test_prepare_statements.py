@@ -139,7 +139,7 @@ def test_a_plan_that_is_kept_uses_the_index_too(team):
     claim.fill(team, 20_000, 1_000)
     for _ in range(9):  # after five it is no longer made for its values
         assert queue.claim(["default"], "tests").priority == 6
-    statement = postgres._to_take(*strokes._best(queue.due, ("default",), "postgresql"))
+    statement = postgres._to_take(strokes._best(queue.due, ("default",), "postgresql"))
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {statement.execute}", postgres._by("tests"))
         plan = "\n".join(row[0] for row in cursor)

@@ -19,7 +19,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.urls import reverse
 
-from accounts.outages import AWAY, outage
+from accounts.outages import outage
 from tasks.errors import IdempotencyConflictError, UnknownJobError
 from tasks.live import report
 from tasks.models import Upload
@@ -271,7 +271,8 @@ class Door:
 def _unforeseen(error: Exception) -> UploadError:
     if found := outage(error):
         logger.error("An upload failed: %s (%s)", type(error).__name__, found.told)
-        return UploadError(found.status, found.told, {"Retry-After": "5"} if found is AWAY else {})
+        again = {"Retry-After": str(found.retry_after)} if found.retry_after else {}
+        return UploadError(found.status, found.told, again)
     logger.exception("An upload failed in a way nobody expected")
     return UploadError(500, "Something went wrong here. It has been written to the log.")
 
